@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Closing. The last to close, of all processes, makes the clean close, behind the gate and alone:
+ *
+ *   1  sync the data file                       a death before 2: a crashed file that needs nothing
+ *   2  watermark := 0, cut the padding, sync    between them: closed or crashed, the same records either way
+ *   3  seal the index for the file as it is now, or remove both helper files
+ *
+ * After a failed sync there is no clean close: the lock file stays, and keeps the poison.
+ */
+#include "engine/view.h"
+#include "format/header.h"
+#include "sys/ofd.h"
+
+/* Rebuilding an index costs about this much a record and a byte; one that takes longer than KEEP_NS is kept. */
+#define REBUILD_NS_RECORD 60u
+#define REBUILD_BYTES_NS 6u
+#define KEEP_NS 20000000u
+
+static bool worth_keeping(const lx_core *core, const struct lx_control_block *block)
+{
+    uint64_t records = atomic_load(&block->records);
+    uint64_t tail = atomic_load(&block->tail);
+
+    if (core->options.helpers != LXDB_HELPERS_AUTO)
+        return core->options.helpers == LXDB_HELPERS_KEEP;
+    return records * REBUILD_NS_RECORD + tail / REBUILD_BYTES_NS > KEEP_NS;
+}
+
+/* Offset and CRC of the record that ends the log: found by its end, in the walk that a seal needs anyway. */
+static int last_record(const lx_view *view, uint64_t tail, struct lx_index_seal *seal)
+{
+    uint64_t at = LX_HEADER_SIZE;
+    lx_record record;
+
+    seal->last_off = 0;
+    seal->last_crc = 0;
+    while (at < tail) {
+        if (!lx_record_parse(view->log.map.base, tail, at, &record))
+            return LXDB_CORRUPT; /* skipped damage in between: no seal */
+        seal->last_off = at;
+        seal->last_crc = record.crc;
+        at += record.len;
+    }
+    return LXDB_OK;
+}
+
+static int close_session(lx_core *core, lx_view *view)
+{
+    struct lx_control_block *block = view->block;
+    uint64_t tail = atomic_load(&block->tail);
+    int rc = lx_log_sync(&view->log);
+
+    if (rc != LXDB_OK) {
+        lx_poison_set(core->control);
+        return rc;
+    }
+    lx_step("close-synced");
+    rc = lx_log_set_watermark(&view->log, 0);
+    lx_step("close-unmarked");
+    if (rc == LXDB_OK)
+        rc = lx_file_truncate(view->log.fd, core->place.path, tail);
+    lx_step("close-cut");
+    if (rc == LXDB_OK)
+        rc = lx_log_sync(&view->log);
+    if (rc != LXDB_OK) {
+        lx_poison_set(core->control);
+        return rc;
+    }
+    atomic_store(&block->session, 0);
+    atomic_store(&block->allocated, tail);
+    return LXDB_OK;
+}
+
+static int seal_or_remove(lx_core *core, lx_view *view)
+{
+    const struct lx_control_block *block = view->block;
+    struct lx_index_seal seal = {0};
+    lx_file_info info;
+    int rc;
+
+    /* nobody attaches to this control block any more */
+    atomic_store_explicit(&core->control->head.ready, 0, memory_order_release);
+    if (worth_keeping(core, block) && last_record(view, atomic_load(&block->tail), &seal) == LXDB_OK) {
+        rc = lx_file_info_get(view->log.fd, core->place.path, &info);
+        if (rc != LXDB_OK)
+            return rc;
+        seal.data = info.id;
+        seal.data_size = info.size;
+        seal.data_change_ns = info.change_ns;
+        seal.records = atomic_load(&block->records);
+        seal.bytes = atomic_load(&block->bytes);
+        seal.expiring = atomic_load(&block->expiring);
+        seal.agreed = atomic_load(&block->agreed);
+        lx_index_seal(&view->index, &seal);
+        return LXDB_OK;
+    }
+    rc = lx_file_remove(core->place.dirfd, core->index_name);
+    if (rc == LXDB_OK)
+        rc = lx_file_remove(core->place.dirfd, core->lock_name);
+    return rc;
+}
+
+/* Alone, behind the gate. */
+static int close_last(lx_core *core)
+{
+    lx_view *view;
+    int rc;
+
+    if (atomic_load(&core->control->lock.dirty) != LX_CLEAN) { /* somebody died in the middle */
+        lx_writer writer = lx_writer_of(core);
+
+        rc = lx_writer_enter(&writer, LX_TASK_REPAIR, LX_FOR_LOOK);
+        if (rc != LXDB_OK)
+            return rc;
+        lx_writer_leave(&writer);
+    }
+    rc = lx_view_get(core, &view);
+    if (rc != LXDB_OK)
+        return rc;
+    if (atomic_load(&core->control->head.poison) != 0)
+        rc = lx_poison_check(core->control, core->place.path);
+    else if (atomic_load(&view->block->session))
+        rc = close_session(core, view);
+    if (rc == LXDB_OK)
+        rc = seal_or_remove(core, view);
+    lx_view_unpin(core, view);
+    return rc;
+}
+
+/* Leave a crowd, or turn off the light. */
+static int leave(lx_core *core)
+{
+    int rc = lx_core_gate(core, lx_core_deadline(core));
+    lx_view *view = core->view;
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_ofd_set(core->lock_fd, LX_OFD_EXCLUSIVE, LX_BYTE_PRESENCE);
+    if (rc == LXDB_OK && view != NULL) {
+        rc = lx_ofd_set(view->log.fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
+        if (rc == LXDB_OK)
+            rc = close_last(core);
+    }
+    return rc == LXDB_BUSY ? LXDB_OK : rc; /* busy: others are attached */
+}
+
+int lx_core_close(lx_core *core)
+{
+    int state, rc = LXDB_OK;
+
+    if (atomic_fetch_sub(&core->refs, 1) != 1)
+        return LXDB_OK;
+    state = lx_cancel_off();
+    lx_helper_forget(core);
+    if (atomic_load(&core->epoch) == lx_fork_epoch && !core->readonly) {
+        const lx_view *view = core->view;
+
+        /* A short-lived process leaves a compaction to those who stay, unless it is overdue. */
+        if (view != NULL && !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
+            lx_compaction_due(core, view->block, 4)) {
+            lx_limit limit = {1, 0};
+            (void)lx_compact(core, NULL, &limit);
+        }
+        rc = leave(core);
+        lx_helper_forget(core); /* what the last steps retired */
+    }
+    lx_core_detach(core);
+    lx_core_free(core);
+    lx_cancel_restore(state);
+    return rc;
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Compaction: the live records in a new file, put in the place of the old one while others read and write.
+ *
+ *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact files
+ *   2  scan the log up to what is indexed now, checking every CRC; damage is copied to the -lost file
+ *   3  copy what is live by its status byte into the new file, with an index of its own; sync
+ *   4  again for what was appended meanwhile, record by record as it stands, until less than CLOSE_TO is left
+ *   5  take the writer lock; the rest; watermark := size; sync
+ *   6  fill the idle block, record the swap, dirty := swap         from here on only forward
+ *   7  rename both files, sync the directory, publish the generation, dirty := clean
+ *
+ * A death before 6 leaves files that the next compactor, or whoever is alone, removes. A death after it is finished
+ * by the next holder of the writer lock, or by an opener, with lx_compact_roll_forward(). Whoever is alone after all
+ * have died takes the file that has the name: both hold every committed record.
+ *
+ * Batches need no GROUP in the new file: it is synced whole, and below the watermark a GROUP groups nothing.
+ */
+#include "base/crc.h"
+#include "engine/view.h"
+#include "sys/ofd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOSE_TO (UINT64_C(1) << 20)
+#define ROUNDS_MAX 64 /* of catching up with writers who are faster than we copy */
+#define SLACK (UINT64_C(1) << 20)
+#define POLL_NS 2000000u
+
+struct copy {
+    lx_core *core;
+    lx_view *old;
+    lx_log log; /* of the new file */
+    lx_index index;
+    uint64_t tail;      /* of the new file */
+    uint64_t allocated;
+    uint64_t records, bytes, expiring;
+    bool dropped_expired;
+    bool only_live; /* pass 3: status bytes say what to copy; later passes: the order does */
+    const lxdb_progress *progress; /* pass 3 */
+    uint64_t total;
+};
+
+/* ---- the new file ------------------------------------------------------------------------------------ */
+
+/* Room for `size` more bytes. Nobody else has these mappings, so they may move. */
+static int reserve(struct copy *copy, uint64_t size)
+{
+    uint64_t need = copy->tail + size + LX_PAD_SIZE_MIN;
+    int rc;
+
+    if (need <= copy->allocated)
+        return LXDB_OK;
+    rc = lx_log_grow(&copy->log, copy->allocated, need, &copy->allocated);
+    if (rc == LX_AGAIN) {
+        int fd = copy->log.fd;
+
+        lx_map_close(&copy->log.map);
+        copy->log.map = (lx_map){0};
+        rc = lx_log_open(fd, copy->core->compact_name, true, &copy->log);
+    }
+    return rc;
+}
+
+static int room_for_one(struct copy *copy, uint64_t hash)
+{
+    int rc = lx_index_make_room_for_one(&copy->index, &copy->log, hash);
+
+    if (rc == LX_AGAIN) {
+        int fd = copy->index.fd;
+
+        copy->index.fd = -1;
+        free((void *)copy->index.verified);
+        copy->index.verified = NULL;
+        lx_map_close(&copy->index.map);
+        copy->index.map = (lx_map){0};
+        rc = lx_index_open(fd, copy->core->compact_index_name, true, &copy->index);
+        if (rc == LXDB_OK)
+            rc = lx_index_make_room_for_one(&copy->index, &copy->log, hash);
+        else
+            lx_file_close(fd);
+    }
+    return rc;
+}
+
+static int kill_old(struct copy *copy, const lx_found *found)
+{
+    copy->records--;
+    copy->bytes -= found->entry.len;
+    copy->expiring -= found->entry.expiry_ms != 0;
+    return lx_log_set_status(&copy->log, found->entry.record, 0);
+}
+
+static int find_copy(struct copy *copy, const lx_record *record, uint64_t *ret_hash,
+                     lx_found *ret_found)
+{
+    *ret_hash = lx_index_hash(&copy->index, record->key, record->key_len);
+    return lx_index_find(&copy->index, &copy->log, record->key, record->key_len, *ret_hash,
+                         ret_found);
+}
+
+static int copy_put(struct copy *copy, const lx_scan_event *event)
+{
+    const lx_record *record = &event->record;
+    uint64_t group = event->expiry_ms != 0 ? LX_GROUP_SIZE : 0;
+    uint64_t slot, hash;
+    uint8_t live = 1;
+    lx_found found;
+    int rc = reserve(copy, group + record->len);
+
+    if (rc != LXDB_OK)
+        return rc;
+    slot = copy->tail;
+    if (group != 0) {
+        uint8_t bytes[LX_GROUP_SIZE];
+
+        lx_group_encode(bytes, slot, 1, record->len, event->expiry_ms);
+        rc = lx_log_store(&copy->log, slot, bytes, sizeof bytes);
+    }
+    /* the status byte of the original may have become 0 meanwhile */
+    if (rc == LXDB_OK)
+        rc = lx_log_store(&copy->log, slot + group, &live, 1);
+    if (rc == LXDB_OK)
+        rc = lx_log_store(&copy->log, slot + group + 1, copy->old->log.map.base + record->off + 1,
+                          (size_t)(record->len - 1));
+    if (rc != LXDB_OK)
+        return rc;
+    copy->tail = slot + group + record->len;
+    rc = find_copy(copy, record, &hash, &found);
+    if (rc == LXDB_OK) {
+        rc = kill_old(copy, &found);
+        lx_index_replace(&found, slot);
+    } else if (rc == LXDB_NOTFOUND) {
+        rc = room_for_one(copy, hash);
+        if (rc == LXDB_OK && !lx_index_insert(&copy->index, hash, slot))
+            rc = lx_fail(LXDB_CORRUPT, "%s: the new index has no slot left", copy->index.name);
+    }
+    copy->records++;
+    copy->bytes += group + record->len;
+    copy->expiring += group != 0;
+    return rc;
+}
+
+static int copy_delete(struct copy *copy, const lx_scan_event *event)
+{
+    const lx_record *record = &event->record;
+    lx_found found;
+    uint64_t hash;
+    int rc = find_copy(copy, record, &hash, &found);
+
+    if (rc == LXDB_NOTFOUND)
+        return LXDB_OK; /* it never came along */
+    if (rc == LXDB_OK)
+        rc = reserve(copy, record->len);
+    if (rc == LXDB_OK)
+        rc = lx_log_store(&copy->log, copy->tail, copy->old->log.map.base + record->off,
+                          (size_t)record->len);
+    if (rc != LXDB_OK)
+        return rc;
+    copy->tail += record->len;
+    rc = find_copy(copy, record, &hash, &found); /* the mapping may have moved */
+    if (rc == LXDB_OK) {
+        rc = kill_old(copy, &found);
+        lx_index_remove(&found);
+    }
+    return rc;
+}
+
+static int copy_event(void *arg, const lx_scan_event *event)
+{
+    struct copy *copy = arg;
+    const lxdb_progress *progress = copy->progress;
+
+    if (progress != NULL && progress->report != NULL &&
+        progress->report(progress->arg, event->record.off, copy->total) != 0)
+        return lx_fail(LXDB_BUSY, "%s: the compaction was called off", copy->core->place.path);
+    if (event->effect == LX_EFFECT_DELETE)
+        return copy->only_live ? LXDB_OK : copy_delete(copy, event);
+    if (event->effect != LX_EFFECT_PUT || (copy->only_live && event->record.status == 0))
+        return LXDB_OK;
+    if (copy->only_live && event->expiry_ms != 0 && event->expiry_ms <= lx_wall_coarse_ms()) {
+        copy->dropped_expired = true;
+        return LXDB_OK;
+    }
+    return copy_put(copy, event);
+}
+
+/* ---- the passes ---------------------------------------------------------------------------------------- */
+
+static int start_files(struct copy *copy)
+{
+    lx_core *core = copy->core;
+    uint64_t bytes = atomic_load(&copy->old->block->bytes);
+    uint8_t header[LX_HEADER_SIZE];
+    int fd;
+    int rc = lx_file_remove(core->place.dirfd, core->compact_name);
+
+    if (rc == LXDB_OK)
+        rc = lx_file_open(core->place.dirfd, core->compact_name, LX_FILE_CREATE | LX_FILE_EXCL, 0600,
+                          &fd);
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_file_copy_access(copy->old->log.fd, fd, core->compact_name);
+    copy->allocated = LX_HEADER_SIZE + bytes + SLACK;
+    if (rc == LXDB_OK)
+        rc = lx_file_allocate(fd, core->compact_name, 0, copy->allocated);
+    if (rc == LXDB_OK)
+        rc = lx_ofd_set(fd, LX_OFD_SHARED, LX_BYTE_DATA);
+    if (rc == LXDB_OK)
+        rc = lx_log_open(fd, core->compact_name, true, &copy->log);
+    if (rc != LXDB_OK) {
+        lx_file_close(fd);
+        return rc;
+    }
+    copy->tail = LX_HEADER_SIZE;
+    lx_header_encode(header, 0);
+    rc = lx_log_store(&copy->log, 0, header, sizeof header);
+    if (rc == LXDB_OK)
+        rc = lx_index_file_make(core, core->compact_index_name, copy->old->log.fd,
+                                atomic_load(&copy->old->block->records), &copy->index);
+    return rc;
+}
+
+static int save_damage(struct copy *copy, const lx_scan *scan)
+{
+    for (size_t i = 0; i < scan->damaged_count; i++) {
+        int rc = lx_lost_save(copy->core, &copy->old->log, scan->damaged[i].off,
+                              scan->damaged[i].len);
+        if (rc != LXDB_OK)
+            return rc;
+    }
+    return LXDB_OK;
+}
+
+/* Passes 2 and 3. */
+static int copy_live(struct copy *copy, uint64_t end, bool *ret_damage)
+{
+    lx_scan scan = {0};
+    int rc = lx_log_reach(&copy->old->log, end);
+
+    bool session = atomic_load(&copy->old->block->session);
+
+    if (rc == LXDB_OK && session)
+        rc = lx_scan_plan_log(copy->old->log.map.base, end, NULL, NULL, &scan);
+    else if (rc == LXDB_OK)
+        rc = lx_scan_plan(copy->old->log.map.base, end, NULL, NULL, &scan);
+    if (rc != LXDB_OK)
+        return rc;
+    rc = save_damage(copy, &scan);
+    copy->only_live = session; /* in a closed file the events themselves say what is live */
+    copy->total = end;
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, copy_event, copy);
+    copy->only_live = false;
+    copy->progress = NULL;
+    *ret_damage = scan.damaged_count != 0;
+    lx_scan_free(&scan);
+    return rc;
+}
+
+/* Pass 4 and 5: [from, to) is whole commits. CRCs are checked here too. */
+static int copy_more(struct copy *copy, uint64_t from, uint64_t to)
+{
+    lx_scan scan = {.data = copy->old->log.map.base, .size = to, .tail = to, .watermark = to,
+                    .ordered = true};
+    int rc = lx_log_reach(&copy->old->log, to);
+
+    for (uint64_t at = from; rc == LXDB_OK && at < to;) {
+        lx_record record;
+
+        if (!lx_record_parse(scan.data, to, at, &record) || !lx_record_check(scan.data, &record))
+            return lx_fail(LXDB_CORRUPT, "%s: a record that was just written is damaged, at offset %llu",
+                           copy->core->place.path, (unsigned long long)at);
+        at += record.len;
+    }
+    return rc == LXDB_OK ? lx_scan_walk(&scan, from, copy_event, copy) : rc;
+}
+
+/* ---- the switch ------------------------------------------------------------------------------------------ */
+
+static int is_named(lx_core *core, const char *name, uint64_t dev, uint64_t ino, bool *ret_is)
+{
+    lx_file_info info;
+    int fd;
+    int rc = lx_file_open(core->place.dirfd, name, LX_FILE_RDONLY, 0, &fd);
+
+    *ret_is = false;
+    if (rc == LXDB_NOTFOUND)
+        return LXDB_OK;
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_file_info_get(fd, name, &info);
+    lx_file_close(fd);
+    if (rc == LXDB_OK)
+        *ret_is = info.id.dev == dev && info.id.ino == ino;
+    return rc;
+}
+
+/* Give a file its name unless it has it already. */
+static int take_name(lx_core *core, const char *from, const char *to, uint64_t dev, uint64_t ino)
+{
+    bool done, there;
+    int rc = is_named(core, to, dev, ino, &done);
+
+    if (rc != LXDB_OK || done)
+        return rc;
+    rc = is_named(core, from, dev, ino, &there);
+    if (rc == LXDB_OK && !there)
+        return lx_fail(LXDB_CORRUPT, "%s: gone, or replaced, while a compaction was to rename it",
+                       from);
+    return rc == LXDB_OK ? lx_file_rename(core->place.dirfd, from, to) : rc;
+}
+
+int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock)
+{
+    struct lx_control_head *head = &core->control->head;
+    int rc = LXDB_OK;
+
+    if (atomic_load(&lock->dirty) != LX_DIRTY_SWAP)
+        return LXDB_OK; /* somebody else was quicker */
+    if (lx_control_generation(core->control) != lock->swap_generation) {
+        rc = take_name(core, core->compact_name, core->place.name, lock->swap_data_dev,
+                       lock->swap_data_ino);
+        lx_step("compact-data-renamed");
+        if (rc == LXDB_OK)
+            rc = take_name(core, core->compact_index_name, core->index_name, lock->swap_index_dev,
+                           lock->swap_index_ino);
+        lx_step("compact-index-renamed");
+        if (rc == LXDB_OK)
+            rc = lx_dir_sync(&core->place);
+        if (rc != LXDB_OK)
+            return rc;
+        lx_step("compact-directory-synced");
+        /* the new file is synced, so what a failed sync of the old one put in doubt is settled */
+        atomic_store(&head->poison, 0);
+        atomic_fetch_add(&head->compactions, 1);
+        lx_control_publish(core->control, lock->swap_generation);
+    }
+    lx_step("compact-published");
+    atomic_store_explicit(&lock->dirty, LX_CLEAN, memory_order_release);
+    return LXDB_OK;
+}
+
+/* Phase 6. */
+static int record_swap(struct copy *copy, lx_writer *writer)
+{
+    struct lx_control_file *file = copy->core->control;
+    struct lx_control_lock *lock = writer->lock;
+    uint64_t generation = lx_control_generation(file) + 1;
+    struct lx_control_block *block = lx_control_block(file, generation);
+    const struct lx_control_block *old = writer->block;
+    lx_file_info data, index;
+    int rc = lx_file_info_get(copy->log.fd, copy->core->compact_name, &data);
+
+    if (rc == LXDB_OK)
+        rc = lx_file_info_get(copy->index.fd, copy->core->compact_index_name, &index);
+    if (rc != LXDB_OK)
+        return rc;
+    memset(block, 0, sizeof *block);
+    block->data = data.id;
+    block->index = index.id;
+    block->base = old->base + atomic_load(&old->tail) - copy->tail; /* positions go on */
+    atomic_store(&block->tail, copy->tail);
+    atomic_store(&block->indexed, copy->tail);
+    atomic_store(&block->records, copy->records);
+    atomic_store(&block->bytes, copy->bytes);
+    atomic_store(&block->expiring, copy->expiring);
+    atomic_store(&block->commits, atomic_load(&old->commits));
+    atomic_store(&block->allocated, data.size);
+    atomic_store(&block->session, 1);
+    atomic_store(&block->agreed, 1);
+    atomic_store(&block->durable, block->base + copy->tail);
+    atomic_store(&block->sync_ns, atomic_load(&old->sync_ns));
+    atomic_store(&block->syncs, atomic_load(&old->syncs));
+    lock->swap_data_dev = data.id.dev;
+    lock->swap_data_ino = data.id.ino;
+    lock->swap_index_dev = index.id.dev;
+    lock->swap_index_ino = index.id.ino;
+    lock->swap_generation = generation;
+    lx_step("compact-filled");
+    /* release: block and swap before it */
+    atomic_store_explicit(&lock->dirty, LX_DIRTY_SWAP, memory_order_release);
+    lx_step("compact-recorded");
+    return LXDB_OK;
+}
+
+/* Pass 5 and the phases behind it, under the writer lock. LX_AGAIN: another generation, start again. */
+static int switch_over(struct copy *copy, uint64_t from, bool damage, lx_limit *limit)
+{
+    lx_writer writer = lx_writer_of(copy->core);
+    uint64_t tail;
+    int rc;
+
+    writer.limit = *limit;
+    rc = lx_writer_enter(&writer, LX_TASK_COMPACT, LX_FOR_LOOK);
+    if (rc != LXDB_OK)
+        return rc;
+    if (writer.view->generation != copy->old->generation) {
+        rc = LX_AGAIN;
+        goto out;
+    }
+    tail = atomic_load(&writer.block->tail);
+    rc = copy_more(copy, from, tail);
+    if (rc == LXDB_OK && !damage && !copy->dropped_expired &&
+        copy->records != atomic_load(&writer.block->records))
+        rc = lx_fail(LXDB_CORRUPT,
+                     "%s: the log has %llu live records where %llu were counted: the old file stays in "
+                     "force; close the database everywhere and open it again",
+                     copy->core->place.path, (unsigned long long)copy->records,
+                     (unsigned long long)atomic_load(&writer.block->records));
+    if (rc == LXDB_OK)
+        rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
+    if (rc == LXDB_OK)
+        rc = lx_log_sync(&copy->log);
+    if (rc == LXDB_OK)
+        rc = record_swap(copy, &writer);
+    if (rc == LXDB_OK)
+        rc = lx_compact_roll_forward(copy->core, writer.lock);
+out:
+    lx_writer_leave(&writer);
+    return rc;
+}
+
+static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
+{
+    struct copy copy = {.core = core, .log = {.fd = -1}, .index = {.fd = -1}, .progress = progress};
+    uint64_t from, to;
+    bool damage = false;
+    int rc = lx_view_get(core, &copy.old);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = start_files(&copy);
+    if (rc != LXDB_OK)
+        goto out;
+    /* acquire: what is below it is in the index, and its predecessors are dead */
+    from = atomic_load_explicit(&copy.old->block->indexed, memory_order_acquire);
+    rc = copy_live(&copy, from, &damage);
+    for (int round = 0; rc == LXDB_OK && round < ROUNDS_MAX; round++) {
+        rc = lx_log_sync(&copy.log);
+        to = atomic_load_explicit(&copy.old->block->indexed, memory_order_acquire);
+        if (rc != LXDB_OK || to - from < CLOSE_TO)
+            break;
+        rc = copy_more(&copy, from, to);
+        from = to;
+    }
+    lx_step("compact-copied");
+    if (rc == LXDB_OK)
+        rc = switch_over(&copy, from, damage, limit);
+out:
+    if (rc == LX_AGAIN && lx_control_generation(core->control) == copy.old->generation) {
+        rc = lx_view_enlarge(core, copy.old);
+        if (rc == LXDB_OK)
+            rc = LX_AGAIN;
+    }
+    lx_index_close(&copy.index);
+    lx_log_close(&copy.log);
+    if (rc != LXDB_OK && copy.allocated != 0 &&
+        atomic_load(&core->control->lock.dirty) != LX_DIRTY_SWAP) {
+        (void)lx_file_remove(core->place.dirfd, core->compact_name);
+        (void)lx_file_remove(core->place.dirfd, core->compact_index_name);
+    }
+    lx_view_unpin(core, copy.old);
+    return rc;
+}
+
+int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
+{
+    lx_view *view;
+    bool idle = false;
+    int rc = lx_refuse_readonly(core);
+
+    if (rc == LXDB_OK)
+        rc = lx_view_get(core, &view); /* attached, also after fork */
+    if (rc != LXDB_OK)
+        return rc;
+    lx_view_unpin(core, view);
+    for (;;) {
+        idle = false;
+        if (atomic_compare_exchange_strong(&core->compacting, &idle, true)) {
+            rc = lx_ofd_set(core->lock_fd, LX_OFD_EXCLUSIVE, LX_BYTE_COMPACTOR);
+            if (rc != LXDB_BUSY)
+                break;
+            atomic_store(&core->compacting, false);
+        }
+        if (lx_deadline_passed(lx_limit_at(limit)))
+            return lx_fail(LXDB_BUSY, "%s: another compaction is under way", core->place.path);
+        lx_sleep_ns(POLL_NS);
+    }
+    if (rc == LXDB_OK) {
+        do {
+            rc = compact_once(core, progress, limit);
+        } while (rc == LX_AGAIN);
+        (void)lx_ofd_set(core->lock_fd, LX_OFD_NONE, LX_BYTE_COMPACTOR);
+    }
+    atomic_store(&core->compacting, false);
+    if (rc == LXDB_OK) { /* let go of the old file now rather than at the next call */
+        rc = lx_view_get(core, &view);
+        if (rc == LXDB_OK)
+            lx_view_unpin(core, view);
+    }
+    return rc;
+}

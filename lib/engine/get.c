@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads: no lock, no system call, nothing written to shared memory. See view.h for what protects them.
+ */
+#include "engine/get.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SEQ_TRIES 3 /* of a read of many keys, before it takes the writer lock */
+#define AHEAD 16u   /* keys whose cache misses overlap */
+
+/* Look a key up in a view that is protected by the caller. LX_AGAIN: it must be a larger one. */
+static inline int find(lx_view *view, const void *key, size_t key_len, lx_found *ret_found)
+{
+    uint64_t hash = lx_index_hash(&view->index, key, key_len);
+    int rc = lx_index_find(&view->index, &view->log, key, key_len, hash, ret_found);
+
+    if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(ret_found->entry.expiry_ms != 0) &&
+        lx_entry_expired(&ret_found->entry))
+        return LXDB_NOTFOUND;
+    return rc;
+}
+
+/* Enter, find, and stay inside when it was found. */
+static inline int enter_and_find(lx_core *core, const void *key, size_t key_len,
+                                 lx_found *ret_found)
+{
+    for (;;) {
+        lx_view *view;
+        int rc = lx_view_enter(core, &view);
+
+        if (LX_UNLIKELY(rc != LXDB_OK))
+            return rc;
+        rc = find(view, key, key_len, ret_found);
+        if (LX_LIKELY(rc == LXDB_OK))
+            return rc;
+        if (LX_UNLIKELY(rc == LX_AGAIN))
+            lx_view_pin(view);
+        lx_view_leave();
+        if (rc != LX_AGAIN)
+            return rc == LXDB_NOTFOUND ? lx_answer(rc) : rc;
+        rc = lx_view_enlarge(core, view);
+        lx_view_unpin(core, view);
+        if (rc != LXDB_OK)
+            return rc;
+    }
+}
+
+int lx_get_copy(lx_core *core, const void *key, size_t key_len, void *buf, size_t cap,
+                size_t *ret_len)
+{
+    lx_found found;
+    size_t len;
+    int rc = enter_and_find(core, key, key_len, &found);
+
+    if (rc != LXDB_OK)
+        return rc;
+    len = found.entry.value_len;
+    if (LX_LIKELY(len <= cap)) {
+        if (len != 0)
+            memcpy(buf, found.entry.value, len);
+    } else {
+        if (cap != 0)
+            memcpy(buf, found.entry.value, cap);
+        rc = lx_answer(LXDB_TOOBIG);
+    }
+    lx_view_leave();
+    if (ret_len != NULL)
+        *ret_len = len;
+    return rc;
+}
+
+int lx_get_exists(lx_core *core, const void *key, size_t key_len)
+{
+    lx_found found;
+    int rc = enter_and_find(core, key, key_len, &found);
+
+    if (rc == LXDB_OK)
+        lx_view_leave();
+    return rc;
+}
+
+int lx_get_alloc(lx_core *core, const void *key, size_t key_len, int tag, void **ret_value,
+                 size_t *ret_len)
+{
+    size_t skip = tag >= 0 ? 1 : 0;
+    lx_found found;
+    uint8_t *copy;
+    size_t len;
+    int rc = enter_and_find(core, key, key_len, &found);
+
+    if (rc != LXDB_OK)
+        return rc;
+    len = found.entry.value_len;
+    if (skip && (len == 0 || found.entry.value[0] != tag)) {
+        lx_view_leave();
+        return lx_answer(LXDB_TYPE);
+    }
+    len -= skip;
+    /* malloc while inside is fine: a grace period that waits for it is on nobody's path */
+    copy = malloc(len + 1);
+    if (copy == NULL) {
+        lx_view_leave();
+        return lx_fail(LXDB_NOMEM, "out of memory for a value of %zu bytes", len);
+    }
+    memcpy(copy, found.entry.value + skip, len);
+    lx_view_leave();
+    copy[len] = 0;
+    *ret_value = copy;
+    if (ret_len != NULL)
+        *ret_len = len;
+    return LXDB_OK;
+}
+
+/* ---- read sections ------------------------------------------------------------------------------------- */
+
+/* A view that pointers were given out of. */
+struct held {
+    lx_view *view;
+    struct held *older;
+};
+
+/* This thread's open sections, innermost first. Most threads have one at most. A section sees what is committed
+ * at the time of each peek, so when a compaction switches generations it goes on in the new one, and holds the old
+ * one too until it ends. */
+struct section {
+    lx_core *core;
+    struct held *held;
+    uint64_t epoch; /* fork epoch: a section does not cross fork */
+    unsigned depth;
+    struct section *outer;
+};
+
+static _Thread_local struct section *sections;
+
+static struct section *section_of(const lx_core *core)
+{
+    struct section *section = sections;
+
+    while (section != NULL && (section->core != core || section->epoch != lx_fork_epoch))
+        section = section->outer;
+    return section;
+}
+
+/* The view in force, held by the section. */
+static int hold_current(struct section *section, lx_view **ret_view)
+{
+    struct held *held = section->held;
+    lx_view *view;
+    int rc = lx_view_enter(section->core, &view);
+
+    if (rc != LXDB_OK)
+        return rc;
+    if (held != NULL && held->view == view) {
+        lx_view_leave();
+        *ret_view = view;
+        return LXDB_OK;
+    }
+    lx_view_pin(view);
+    lx_view_leave();
+    held = malloc(sizeof *held);
+    if (held == NULL) {
+        lx_view_unpin(section->core, view);
+        return lx_fail(LXDB_NOMEM, "out of memory");
+    }
+    held->view = view;
+    held->older = section->held;
+    section->held = held;
+    *ret_view = view;
+    return LXDB_OK;
+}
+
+int lx_section_begin(lx_core *core)
+{
+    struct section *section = section_of(core);
+    lx_view *view;
+    int rc;
+
+    if (section != NULL) {
+        section->depth++;
+        return LXDB_OK;
+    }
+    section = calloc(1, sizeof *section);
+    if (section == NULL)
+        return lx_fail(LXDB_NOMEM, "out of memory");
+    section->core = core;
+    rc = hold_current(section, &view);
+    if (rc != LXDB_OK) {
+        free(section);
+        return rc;
+    }
+    section->epoch = lx_fork_epoch;
+    section->depth = 1;
+    section->outer = sections;
+    sections = section;
+    return LXDB_OK;
+}
+
+void lx_section_end(lx_core *core)
+{
+    struct section *section = section_of(core);
+
+    if (section == NULL || --section->depth != 0)
+        return;
+    for (struct section **at = &sections; *at != NULL; at = &(*at)->outer) {
+        if (*at == section) {
+            *at = section->outer;
+            break;
+        }
+    }
+    for (struct held *held = section->held, *older; held != NULL; held = older) {
+        older = held->older;
+        lx_view_unpin(core, held->view);
+        free(held);
+    }
+    free(section);
+}
+
+static int outside(void)
+{
+    return lx_fail(LXDB_INVALID,
+                   "not in a read section of this thread: call lxdb_read_begin() first");
+}
+
+int lx_section_peek(lx_core *core, const void *key, size_t key_len, const void **ret_value,
+                    size_t *ret_len)
+{
+    struct section *section = section_of(core);
+    lx_found found;
+    int rc;
+
+    if (section == NULL)
+        return outside();
+    do {
+        lx_view *view;
+
+        rc = hold_current(section, &view);
+        if (rc != LXDB_OK)
+            return rc;
+        rc = find(view, key, key_len, &found);
+        if (rc == LX_AGAIN) {
+            rc = lx_view_enlarge(core, view);
+            if (rc != LXDB_OK)
+                return rc;
+            rc = LX_AGAIN;
+        }
+    } while (rc == LX_AGAIN);
+    if (rc != LXDB_OK)
+        return rc == LXDB_NOTFOUND ? lx_answer(rc) : rc;
+    *ret_value = found.entry.value;
+    *ret_len = found.entry.value_len;
+    return LXDB_OK;
+}
+
+/* ---- many keys --------------------------------------------------------------------------------------------- */
+
+/* Up to AHEAD items: first every bucket is asked for, then every record, then they are looked at. */
+static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *key_lens,
+                     lxdb_item *items, size_t n)
+{
+    uint64_t hashes[AHEAD];
+
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = lx_index_hash(&view->index, keys[i], key_lens[i]);
+        lx_index_prefetch_bucket(&view->index, hashes[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        lx_index_prefetch_record(&view->index, &view->log, hashes[i]);
+    for (size_t i = 0; i < n; i++) {
+        lx_found found;
+        int rc = lx_index_find(&view->index, &view->log, keys[i], key_lens[i], hashes[i], &found);
+
+        if (rc == LX_AGAIN)
+            return rc;
+        if (rc == LXDB_OK && lx_entry_expired(&found.entry))
+            rc = LXDB_NOTFOUND;
+        items[i].rc = rc;
+        items[i].value = rc == LXDB_OK ? found.entry.value : NULL;
+        items[i].value_len = rc == LXDB_OK ? found.entry.value_len : 0;
+    }
+    return LXDB_OK;
+}
+
+static int find_all(lx_view *view, const uint8_t *const *keys, const size_t *key_lens,
+                    lxdb_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i += AHEAD) {
+        int rc = find_some(view, keys + i, key_lens + i, items + i, n - i < AHEAD ? n - i : AHEAD);
+
+        if (rc != LXDB_OK)
+            return rc;
+    }
+    return LXDB_OK;
+}
+
+/* One try without the lock. LXDB_BUSY: a batch was published meanwhile. */
+static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys,
+                   const size_t *key_lens, lxdb_item *items, size_t n)
+{
+    const _Atomic uint64_t *seq;
+    uint64_t before;
+    int rc;
+
+    if (core->control == NULL) /* private: nothing moves */
+        return find_all(view, keys, key_lens, items, n);
+    seq = &core->control->lock.publish_seq;
+    /* acquire: the number before the slots; pairs with the fence in lx_commit() */
+    before = atomic_load_explicit(seq, memory_order_acquire);
+    if (before & 1)
+        return LXDB_BUSY;
+    rc = find_all(view, keys, key_lens, items, n);
+    atomic_thread_fence(memory_order_acquire); /* the slots before the second look */
+    if (rc == LXDB_OK &&
+        (atomic_load_explicit(seq, memory_order_relaxed) != before ||
+         lx_control_generation(core->control) != view->generation))
+        return LXDB_BUSY;
+    return rc;
+}
+
+/* Nobody publishes while we hold the lock; what a dead holder had half published is whole by then. */
+static int all_under_lock(struct section *section, const uint8_t *const *keys,
+                          const size_t *key_lens, lxdb_item *items, size_t n)
+{
+    lx_writer writer = lx_writer_of(section->core);
+    lx_view *view;
+    int rc;
+
+    do {
+        rc = lx_writer_enter(&writer, LX_TASK_READ, LX_FOR_LOOK);
+        if (rc != LXDB_OK)
+            return rc;
+        rc = hold_current(section, &view);
+        if (rc == LXDB_OK)
+            rc = find_all(view, keys, key_lens, items, n);
+        if (rc == LX_AGAIN) {
+            rc = lx_writer_enlarge(&writer);
+            if (rc != LXDB_OK)
+                return rc;
+            rc = LX_AGAIN;
+        } else {
+            lx_writer_leave(&writer);
+        }
+    } while (rc == LX_AGAIN);
+    return rc;
+}
+
+static int many(struct section *section, const uint8_t *const *keys, const size_t *key_lens,
+                lxdb_item *items, size_t n)
+{
+    lx_core *core = section->core;
+    lx_limit limit = {core->options.busy_timeout_ms, 0};
+
+    for (int tries = 0;;) {
+        lx_view *view;
+        int rc = hold_current(section, &view);
+
+        if (rc == LXDB_OK)
+            rc = try_all(core, view, keys, key_lens, items, n);
+        if (rc == LX_AGAIN) {
+            rc = lx_view_enlarge(core, view);
+            if (rc != LXDB_OK)
+                return rc;
+            continue;
+        }
+        if (rc != LXDB_BUSY)
+            return rc;
+        if (++tries < SEQ_TRIES)
+            continue;
+        if (!core->readonly)
+            return all_under_lock(section, keys, key_lens, items, n);
+        if (lx_deadline_passed(lx_limit_at(&limit)))
+            return lx_fail(LXDB_BUSY, "%s: batches were published without a break", core->place.path);
+        lx_sleep_ns(100000);
+    }
+}
+
+int lx_section_peek_many(lx_core *core, const void *prefix, size_t prefix_len, lxdb_item *items,
+                         size_t n)
+{
+    struct section *section = section_of(core);
+    const uint8_t **keys;
+    size_t *key_lens;
+    uint8_t *names;
+    size_t bytes = 0, at = 0;
+    int rc;
+
+    if (section == NULL)
+        return outside();
+    if (n == 0)
+        return LXDB_OK;
+    if (prefix_len != 0)
+        for (size_t i = 0; i < n; i++)
+            bytes += prefix_len + items[i].key_len;
+    keys = malloc(n * sizeof *keys);
+    key_lens = malloc(n * sizeof *key_lens);
+    names = malloc(bytes + 1);
+    if (keys == NULL || key_lens == NULL || names == NULL) {
+        rc = lx_fail(LXDB_NOMEM, "out of memory for %zu keys", n);
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = items[i].key;
+        key_lens[i] = prefix_len + items[i].key_len;
+        if (prefix_len != 0) {
+            keys[i] = names + at;
+            memcpy(names + at, prefix, prefix_len);
+            memcpy(names + at + prefix_len, items[i].key, items[i].key_len);
+            at += key_lens[i];
+        }
+    }
+    rc = many(section, keys, key_lens, items, n);
+out:
+    free(names);
+    free(key_lens);
+    free(keys);
+    return rc;
+}

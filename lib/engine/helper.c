@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The helper: one thread a process, for what must not be done on anybody's call. It frees replaced views after a
+ * grace period, makes interval flushes at their due time, compacts when too much of the file is dead, and drops views
+ * of an old generation that nobody uses. It is started when there is such work, and ends when the last handle that
+ * has some is closed; a child of fork has none until it needs one.
+ *
+ * Lock: `lock` guards the lists; it is taken inside core->mutex (retire) and never held while anything is done.
+ */
+#include "engine/view.h"
+
+#include <signal.h>
+
+#define LOOK_EVERY_MS 1000u    /* for stale views */
+#define RETRY_AFTER_MS 60000u /* a compaction that failed */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER; /* on the monotonic clock once there is a thread */
+static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+static pthread_t thread;
+static bool running, stopping;
+static lx_core *helped;
+static lx_view *retired;
+
+static void free_retired(lx_view *list)
+{
+    if (list == NULL)
+        return;
+    lx_view_grace_period();
+    for (lx_view *next; list != NULL; list = next) {
+        next = list->next_retired;
+        lx_view_unpin(list->retired_from, list);
+    }
+}
+
+static bool called_off(const lx_core *core)
+{
+    return atomic_load(&core->closing);
+}
+
+static int report(void *arg, uint64_t at, uint64_t total)
+{
+    (void)at;
+    (void)total;
+    return called_off(arg);
+}
+
+/* One turn for one handle. Returns when it wants the next, in coarse ms. */
+static uint64_t serve(lx_core *core)
+{
+    uint64_t now = lx_now_coarse_ms();
+    uint64_t next = now + LOOK_EVERY_MS;
+    lx_view *view;
+
+    /* also takes the view of the generation in force, so that an idle process lets go of the old one */
+    if (lx_view_get(core, &view) != LXDB_OK)
+        return next;
+    if (view->block != NULL && !core->readonly) {
+        uint64_t due = atomic_load(&view->block->flush_due);
+
+        if (due != 0 && due <= now &&
+            atomic_compare_exchange_strong(&view->block->flush_due, &due, 0)) {
+            lx_limit limit = {UINT32_MAX, 0};
+            uint64_t position = view->block->base +
+                                atomic_load_explicit(&view->block->tail, memory_order_acquire);
+            (void)lx_wait_durable(core, position, &limit);
+        } else if (due != 0 && due < next) {
+            next = due;
+        }
+    }
+    lx_view_unpin(core, view);
+    if (atomic_exchange(&core->compact_wanted, false)) {
+        lxdb_progress progress = {report, core};
+        lx_limit limit = {1, 0};
+
+        if (lx_compact(core, &progress, &limit) != LXDB_OK)
+            atomic_store(&core->compact_retry_ms, lx_now_coarse_ms() + RETRY_AFTER_MS);
+    }
+    return next;
+}
+
+static void sleep_until(uint64_t coarse_ms)
+{
+    uint64_t now = lx_now_coarse_ms();
+    uint64_t ns = lx_now_ns() + (coarse_ms > now ? coarse_ms - now : 0) * 1000000u;
+    struct timespec until = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+
+    (void)pthread_cond_timedwait(&work, &lock, &until);
+}
+
+static void *helper(void *arg)
+{
+    (void)arg;
+    (void)lx_cancel_off();
+    pthread_mutex_lock(&lock);
+    while (!stopping) {
+        uint64_t next = lx_now_coarse_ms() + LOOK_EVERY_MS;
+        lx_view *list = retired;
+
+        retired = NULL;
+        if (list != NULL) {
+            pthread_mutex_unlock(&lock);
+            free_retired(list);
+            pthread_mutex_lock(&lock);
+            pthread_cond_broadcast(&done);
+        }
+        for (lx_core *core = helped; core != NULL; core = core->next_helped) {
+            uint64_t wants;
+
+            core->busy = true;
+            pthread_mutex_unlock(&lock);
+            wants = called_off(core) ? next : serve(core);
+            pthread_mutex_lock(&lock);
+            core->busy = false;
+            pthread_cond_broadcast(&done);
+            if (wants < next)
+                next = wants;
+        }
+        if (!stopping && retired == NULL)
+            sleep_until(next);
+    }
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* With the lock held. */
+static bool start(void)
+{
+    pthread_condattr_t attributes;
+    sigset_t all, old;
+
+    while (stopping) /* a last handle is being closed: its thread first */
+        pthread_cond_wait(&done, &lock);
+    if (running)
+        return true;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&work, &attributes); /* nobody waits on it: there is no thread */
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    running = pthread_create(&thread, NULL, helper, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return running;
+}
+
+static void add(lx_core *core)
+{
+    pthread_mutex_lock(&lock);
+    if (!core->helped && start()) {
+        core->next_helped = helped;
+        helped = core;
+        core->helped = true;
+    }
+    pthread_cond_signal(&work);
+    pthread_mutex_unlock(&lock);
+}
+
+void lx_helper_retire(lx_core *core, lx_view *view)
+{
+    view->retired_from = core;
+    view->next_retired = NULL;
+    add(core);
+    pthread_mutex_lock(&lock);
+    if (running) {
+        view->next_retired = retired;
+        retired = view;
+        pthread_cond_signal(&work);
+        view = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    free_retired(view); /* no thread to be had: here and now */
+}
+
+void lx_helper_watch(lx_core *core)
+{
+    const struct lx_control_block *block = core->view->block;
+
+    if (core->options.sync == LXDB_SYNC_INTERVAL || atomic_load(&block->flush_due) != 0 ||
+        atomic_load(&block->tail) >= core->options.compact_floor)
+        add(core);
+}
+
+void lx_helper_promise(lx_core *core)
+{
+    lx_view *view;
+    uint64_t none = 0;
+
+    if (lx_view_enter(core, &view) != LXDB_OK)
+        return;
+    if (atomic_load_explicit(&view->block->flush_due, memory_order_relaxed) == 0) {
+        atomic_compare_exchange_strong(&view->block->flush_due, &none,
+                                       lx_now_coarse_ms() + core->options.sync_interval_ms);
+        lx_view_leave();
+        add(core); /* and wake it, so that it sees the time */
+        return;
+    }
+    lx_view_leave();
+}
+
+bool lx_compaction_due(const lx_core *core, const struct lx_control_block *block, uint64_t times)
+{
+    uint64_t live = atomic_load_explicit(&block->bytes, memory_order_relaxed);
+    uint64_t all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
+    uint64_t dead = all > live ? all - live : 0;
+
+    return dead > core->options.compact_floor && dead / times > live;
+}
+
+void lx_helper_consider(lx_core *core, const struct lx_control_block *block)
+{
+    if (LX_LIKELY(!lx_compaction_due(core, block, 1)) ||
+        core->options.flags & LXDB_NOAUTOCOMPACT ||
+        atomic_load_explicit(&core->compact_wanted, memory_order_relaxed) ||
+        atomic_load_explicit(&core->compacting, memory_order_relaxed) ||
+        lx_now_coarse_ms() < atomic_load_explicit(&core->compact_retry_ms, memory_order_relaxed))
+        return;
+    atomic_store(&core->compact_wanted, true);
+    add(core);
+}
+
+void lx_helper_forget(lx_core *core)
+{
+    bool last = false;
+    lx_view *mine = NULL;
+
+    atomic_store(&core->closing, true);
+    pthread_mutex_lock(&lock);
+    while (core->busy)
+        pthread_cond_wait(&done, &lock);
+    for (lx_core **at = &helped; *at != NULL; at = &(*at)->next_helped) {
+        if (*at == core) {
+            *at = core->next_helped;
+            break;
+        }
+    }
+    core->helped = false;
+    for (lx_view **at = &retired; *at != NULL;) {
+        lx_view *view = *at;
+
+        if (view->retired_from != core) {
+            at = &view->next_retired;
+            continue;
+        }
+        *at = view->next_retired;
+        view->next_retired = mine;
+        mine = view;
+    }
+    if (running && !stopping && helped == NULL && retired == NULL) {
+        last = true;
+        stopping = true;
+        pthread_cond_signal(&work);
+    }
+    pthread_mutex_unlock(&lock);
+    if (last) {
+        pthread_join(thread, NULL);
+        pthread_mutex_lock(&lock);
+        running = stopping = false;
+        pthread_cond_broadcast(&done);
+        pthread_mutex_unlock(&lock);
+    }
+    free_retired(mine);
+}
+
+void lx_helper_after_fork(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&work, NULL);
+    pthread_cond_init(&done, NULL);
+    running = stopping = false;
+    for (lx_core *core = helped; core != NULL; core = core->next_helped) {
+        core->helped = false;
+        core->busy = false;
+    }
+    helped = NULL;
+    retired = NULL;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one instant, without a lock and without stopping anybody.
+ *
+ *   1  I0 := indexed
+ *   2  copy every slot that leads below I0. What was committed since may be in the slots already, or not: those
+ *      offsets are left out, and the versions that they replaced may be missing
+ *   3  the cut T := tail; if indexed < T, the commit at `indexed` counts only if it is visible in the index
+ *      already, else T := indexed
+ *   4  replay [I0, T) over the copy: what it changed is taken out, what it put is added
+ *
+ * Sorted, the offsets are the order of last write. A record that was copied and then replaced keeps its bytes:
+ * within a generation nothing is overwritten, and the view is pinned.
+ */
+#include "engine/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int add_offset(void *arg, uint64_t off, uint16_t tag)
+{
+    lx_cut *cut = arg;
+
+    (void)tag;
+    if (cut->count == cut->capacity) {
+        size_t more = cut->capacity ? 2 * cut->capacity : 256;
+        uint64_t *bigger = realloc(cut->offsets, more * sizeof *bigger);
+
+        if (bigger == NULL)
+            return lx_fail(LXDB_NOMEM, "out of memory");
+        cut->offsets = bigger;
+        cut->capacity = more;
+    }
+    cut->offsets[cut->count++] = off;
+    return LXDB_OK;
+}
+
+/* Sort by offset, with as many passes as the largest offset has 11-bit digits. */
+static int sort_offsets(lx_cut *cut)
+{
+    uint64_t max = 0, *from = cut->offsets, *to;
+
+    if (cut->count < 2)
+        return LXDB_OK;
+    to = malloc(cut->capacity * sizeof *to);
+    if (to == NULL)
+        return lx_fail(LXDB_NOMEM, "out of memory");
+    for (size_t i = 0; i < cut->count; i++)
+        max = from[i] > max ? from[i] : max;
+    for (unsigned shift = 0; shift < 48 && max >> shift != 0; shift += 11) {
+        size_t starts[2048] = {0}, sum = 0;
+        uint64_t *swap = from;
+
+        for (size_t i = 0; i < cut->count; i++)
+            starts[(from[i] >> shift) & 2047]++;
+        for (size_t i = 0; i < 2048; i++) {
+            size_t n = starts[i];
+            starts[i] = sum;
+            sum += n;
+        }
+        for (size_t i = 0; i < cut->count; i++)
+            to[starts[(from[i] >> shift) & 2047]++] = from[i];
+        from = to;
+        to = swap;
+    }
+    cut->offsets = from;
+    free(to);
+    return LXDB_OK;
+}
+
+static void drop_repeats(lx_cut *cut)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < cut->count; i++)
+        if (i == 0 || cut->offsets[i] != cut->offsets[i - 1])
+            cut->offsets[kept++] = cut->offsets[i];
+    cut->count = kept;
+}
+
+/* ---- replay over a copy -------------------------------------------------------------------------------- */
+
+/* The keys that a stretch of the log changed, each with its last record there, in an index of their own. */
+struct changed {
+    lx_log *log;
+    lx_index last;
+    uint64_t count;
+};
+
+static int note_changed(void *arg, const lx_scan_event *event)
+{
+    struct changed *changed = arg;
+    uint64_t hash, slot;
+    lx_found found;
+    int rc;
+
+    if (event->effect == LX_EFFECT_NONE)
+        return LXDB_OK;
+    slot = event->effect == LX_EFFECT_PUT ? event->slot : event->record.off;
+    hash = lx_index_hash(&changed->last, event->record.key, event->record.key_len);
+    rc = lx_index_find(&changed->last, changed->log, event->record.key, event->record.key_len, hash,
+                       &found);
+    if (rc == LXDB_OK) {
+        lx_index_replace(&found, slot);
+        return LXDB_OK;
+    }
+    if (rc == LXDB_NOTFOUND)
+        rc = lx_index_make_room_for_one(&changed->last, changed->log, hash);
+    if (rc == LXDB_OK && !lx_index_insert(&changed->last, hash, slot))
+        rc = lx_fail(LXDB_NOMEM, "out of memory");
+    return rc;
+}
+
+static int count_event(void *arg, const lx_scan_event *event)
+{
+    *(uint64_t *)arg += event->effect != LX_EFFECT_NONE;
+    return LXDB_OK;
+}
+
+struct adding {
+    lx_cut *cut;
+    struct changed *changed;
+};
+
+/* Of the records of the stretch, those that are puts and the last of their key. */
+static int add_put(void *arg, const lx_scan_event *event)
+{
+    struct adding *adding = arg;
+    lx_found found;
+    int rc;
+
+    if (event->effect != LX_EFFECT_PUT)
+        return LXDB_OK;
+    rc = lx_index_find(
+        &adding->changed->last, adding->changed->log, event->record.key, event->record.key_len,
+        lx_index_hash(&adding->changed->last, event->record.key, event->record.key_len), &found);
+    if (rc != LXDB_OK)
+        return rc;
+    return found.entry.off == event->slot ? add_offset(adding->cut, event->slot, 0) : LXDB_OK;
+}
+
+/* Leave out what the stretch changed. */
+static int drop_changed(lx_cut *cut, struct changed *changed)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < cut->count; i++) {
+        lx_entry entry;
+        lx_found found;
+        int rc = lx_log_entry(changed->log, cut->offsets[i], &entry);
+
+        if (rc == LXDB_OK)
+            rc = lx_index_find(&changed->last, changed->log, entry.key, entry.key_len,
+                               lx_index_hash(&changed->last, entry.key, entry.key_len), &found);
+        if (rc == LXDB_NOTFOUND)
+            cut->offsets[kept++] = cut->offsets[i];
+        else if (rc == LXDB_CORRUPT)
+            return lx_fail(rc, "%s: the index is damaged (a slot leads to no record at offset %llu)",
+                           changed->log->name, (unsigned long long)cut->offsets[i]);
+        else if (rc != LXDB_OK)
+            return rc;
+    }
+    cut->count = kept;
+    return LXDB_OK;
+}
+
+int lx_cut_advance(lx_cut *cut, uint64_t to)
+{
+    lx_log *log = &cut->view->log;
+    lx_scan scan = {.data = log->map.base, .size = to, .tail = to, .watermark = to,
+                    .ordered = true};
+    struct changed changed = {.log = log, .last = {.fd = -1}};
+    struct adding adding = {cut, &changed};
+    uint64_t events = 0;
+    int rc;
+
+    if (to <= cut->end)
+        return LXDB_OK;
+    rc = lx_log_reach(log, to);
+    if (rc == LXDB_CORRUPT)
+        return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
+                       log->name);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, cut->end, count_event, &events);
+    if (rc == LXDB_OK)
+        rc = lx_index_make(-1, "private index", events, &changed.last);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, cut->end, note_changed, &changed);
+    if (rc == LXDB_OK)
+        rc = drop_changed(cut, &changed);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, cut->end, add_put, &adding);
+    if (rc == LXDB_OK)
+        cut->end = to;
+    lx_index_close(&changed.last);
+    return rc;
+}
+
+/* ---- the cut ---------------------------------------------------------------------------------------------- */
+
+static int first_put(void *arg, const lx_scan_event *event)
+{
+    if (event->effect == LX_EFFECT_NONE)
+        return LXDB_OK;
+    *(lx_scan_event *)arg = *event;
+    return LXDB_EXISTS; /* found: end the walk */
+}
+
+/* Is the commit at [from, to) visible in the index already? Slots are published in its order, so its first
+ * record tells. */
+static int is_visible(lx_view *view, uint64_t from, uint64_t to, bool *ret_visible)
+{
+    lx_scan scan = {.data = view->log.map.base, .size = to, .tail = to, .watermark = to,
+                    .ordered = true};
+    lx_scan_event event;
+    lx_found found;
+    int rc = lx_log_reach(&view->log, to);
+
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, from, first_put, &event);
+    if (rc == LXDB_OK) { /* it changes nothing: a PAD */
+        *ret_visible = true;
+        return LXDB_OK;
+    }
+    if (rc != LXDB_EXISTS)
+        return rc;
+    rc = lx_index_find(&view->index, &view->log, event.record.key, event.record.key_len,
+                       lx_index_hash(&view->index, event.record.key, event.record.key_len), &found);
+    if (rc == LXDB_OK)
+        *ret_visible = found.entry.off >= event.record.off ||
+                       (event.effect == LX_EFFECT_PUT && found.entry.off >= event.slot);
+    else if (rc == LXDB_NOTFOUND)
+        *ret_visible = event.effect == LX_EFFECT_DELETE;
+    return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+}
+
+static int take(lx_cut *cut)
+{
+    lx_view *view = cut->view;
+    uint64_t start, tail, indexed;
+    int rc;
+
+    if (view->block == NULL) { /* private: nothing moves */
+        rc = lx_index_each(&view->index, UINT64_MAX, add_offset, cut);
+        cut->end = view->tail;
+        return rc == LXDB_OK ? sort_offsets(cut) : rc;
+    }
+    /* acquire: the slots below it; pairs with the release in commit.c conclude() */
+    start = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
+    cut->end = start;
+    rc = lx_index_each(&view->index, start, add_offset, cut);
+    if (rc != LXDB_OK)
+        return rc;
+    /* acquire: the bytes below it; pairs with the release in lx_commit() */
+    tail = atomic_load_explicit(&view->block->tail, memory_order_acquire);
+    indexed = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
+    if (indexed < tail) {
+        bool visible;
+
+        rc = is_visible(view, indexed, tail, &visible);
+        if (rc != LXDB_OK)
+            return rc;
+        if (!visible)
+            tail = indexed;
+    }
+    rc = lx_cut_advance(cut, tail);
+    if (rc == LXDB_OK)
+        rc = sort_offsets(cut);
+    if (rc == LXDB_OK)
+        drop_repeats(cut);
+    return rc;
+}
+
+int lx_cut_take(lx_core *core, lx_cut *ret_cut)
+{
+    for (;;) {
+        lx_cut cut = {.core = core, .wall_ms = lx_wall_ms(), .epoch = lx_fork_epoch};
+        int rc = lx_view_get(core, &cut.view);
+
+        if (rc != LXDB_OK)
+            return rc;
+        rc = take(&cut);
+        if (rc == LXDB_OK) {
+            *ret_cut = cut;
+            return LXDB_OK;
+        }
+        if (rc == LX_AGAIN) {
+            rc = lx_view_enlarge(core, cut.view);
+            if (rc == LXDB_OK)
+                rc = LX_AGAIN;
+        }
+        lx_cut_free(&cut);
+        if (rc != LX_AGAIN)
+            return rc;
+    }
+}
+
+void lx_cut_free(lx_cut *cut)
+{
+    if (cut->view != NULL)
+        lx_view_unpin(cut->core, cut->view);
+    free(cut->offsets);
+    cut->view = NULL;
+    cut->offsets = NULL;
+}

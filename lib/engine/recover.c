@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What whoever is alone does before others come: make a new file, or read the log and believe what the rules of
+ * docs/format.md allow, put the file in order, and build the index. Clean openings and crashed ones run the
+ * same code; a kept index that is clean and matches the file spares the scan.
+ *
+ * The phases, and what a death leaves after each (everything is done again by the next that is alone):
+ *
+ *   1  plan            nothing was changed
+ *   2  what will be cut is appended to the -lost file, synced    a copy too many
+ *   3  zero past the tail, synced with 4                          the tail is where it was: the plan is the same
+ *   4  index built; status bytes := what the order says           the order decides, not the bytes
+ *   5  sync, watermark := tail                                    a crashed file that needs less
+ *   6  control block filled and published
+ */
+#include "base/crc.h"
+#include "engine/verify.h"
+#include "engine/view.h"
+#include "format/header.h"
+#include "sys/ofd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AHEAD 16u /* records between asking for a bucket and using it */
+
+/* ---- the -lost file ----------------------------------------------------------------------------- */
+
+/* A section of the -lost file: this head, then the bytes. Big-endian.
+ *
+ *     0   8  "LXDBLOST"
+ *     8   8  offset in the data file
+ *     16  8  length
+ *     24  8  time, ms since the epoch
+ *     32  4  CRC-32 of the bytes
+ */
+#define LOST_HEAD 36u
+
+int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len)
+{
+    uint8_t head[LOST_HEAD];
+    lx_file_info info;
+    uint32_t crc = 0;
+    int fd;
+    int rc = lx_file_open(core->place.dirfd, core->lost_name, LX_FILE_CREATE, 0600, &fd);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_file_copy_access(log->fd, fd, core->lost_name);
+    if (rc == LXDB_OK)
+        rc = lx_file_info_get(fd, core->lost_name, &info);
+    if (rc != LXDB_OK)
+        goto out;
+    for (uint64_t at = 0; at < len;) {
+        size_t part = len - at < 1u << 20 ? (size_t)(len - at) : 1u << 20;
+        crc = lx_crc32(crc, log->map.base + off + at, part);
+        rc = lx_file_write(fd, core->lost_name, log->map.base + off + at, part,
+                           info.size + LOST_HEAD + at);
+        if (rc != LXDB_OK)
+            goto out;
+        at += part;
+    }
+    memcpy(head, "LXDBLOST", 8);
+    lx_put64(head + 8, off);
+    lx_put64(head + 16, len);
+    lx_put64(head + 24, (uint64_t)lx_wall_ms());
+    lx_put32(head + 32, crc);
+    rc = lx_file_write(fd, core->lost_name, head, sizeof head, info.size);
+    if (rc == LXDB_OK)
+        rc = lx_file_sync(fd, core->lost_name);
+    if (rc == LXDB_OK)
+        rc = lx_dir_sync(&core->place);
+out:
+    if (rc != LXDB_OK)
+        (void)lx_file_truncate(fd, core->lost_name, info.size);
+    lx_file_close(fd);
+    return rc;
+}
+
+/* ---- building the index -------------------------------------------------------------------------- */
+
+int lx_index_file_make(lx_core *core, const char *name, int data_fd, uint64_t records,
+                       lx_index *ret_index)
+{
+    int fd;
+    int rc = lx_file_remove(core->place.dirfd, name);
+
+    if (rc == LXDB_OK)
+        rc = lx_file_open(core->place.dirfd, name, LX_FILE_CREATE | LX_FILE_EXCL, 0600, &fd);
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_file_copy_access(data_fd, fd, name);
+    if (rc == LXDB_OK)
+        rc = lx_index_make(fd, name, records, ret_index);
+    if (rc != LXDB_OK) {
+        lx_file_close(fd);
+        (void)lx_file_remove(core->place.dirfd, name);
+    }
+    return rc;
+}
+
+/* Records on their way into the index: their buckets are fetched while others are inserted. */
+struct pending {
+    uint64_t hash;
+    uint64_t slot;
+    uint64_t len;
+    int64_t expiry_ms;
+    lx_record record;
+    bool remove;
+};
+
+struct build {
+    lx_log *log;
+    lx_index *index;
+    bool repair_status; /* status bytes := order */
+    struct pending ring[AHEAD];
+    uint64_t begun, done;
+    uint64_t records, bytes, expiring;
+    uint64_t dead;        /* records that are not live, control records left out */
+    uint64_t superseded;  /* live by their status byte, but replaced later */
+    uint64_t odd_status;  /* ordered: puts that are dead by their status byte */
+    uint64_t last_off, last_crc;
+};
+
+/* The version that is replaced or removed. */
+static int retire_old(struct build *build, const lx_found *found)
+{
+    const uint8_t *status = build->log->map.base + found->entry.record;
+
+    build->records--;
+    build->bytes -= found->entry.len;
+    build->expiring -= found->entry.expiry_ms != 0;
+    build->dead++;
+    if (*status == 0)
+        return LXDB_OK;
+    build->superseded++;
+    return build->repair_status ? lx_log_set_status(build->log, found->entry.record, 0) : LXDB_OK;
+}
+
+static int build_one(struct build *build, const struct pending *pending)
+{
+    lx_found found;
+    int rc = lx_index_make_room_for_one(build->index, build->log, pending->hash);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_index_find(build->index, build->log, pending->record.key, pending->record.key_len,
+                       pending->hash, &found);
+    if (rc == LXDB_OK) {
+        rc = retire_old(build, &found);
+        if (rc != LXDB_OK)
+            return rc;
+        if (pending->remove) {
+            lx_index_remove(&found);
+            return LXDB_OK;
+        }
+        lx_index_replace(&found, pending->slot);
+    } else if (rc != LXDB_NOTFOUND) {
+        return rc;
+    } else if (pending->remove) {
+        return LXDB_OK;
+    } else if (!lx_index_insert(build->index, pending->hash, pending->slot)) {
+        return lx_fail(LXDB_CORRUPT, "%s: the index has no slot left", build->index->name);
+    }
+    build->records++;
+    build->bytes += pending->len;
+    build->expiring += pending->expiry_ms != 0;
+    return LXDB_OK;
+}
+
+static int build_flush(struct build *build, uint64_t keep)
+{
+    while (build->begun - build->done > keep) {
+        int rc = build_one(build, &build->ring[build->done % AHEAD]);
+
+        if (rc != LXDB_OK)
+            return rc;
+        build->done++;
+    }
+    return LXDB_OK;
+}
+
+static int build_event(void *arg, const lx_scan_event *event)
+{
+    struct build *build = arg;
+    struct pending *pending;
+    int rc;
+
+    build->last_off = event->record.off;
+    build->last_crc = event->record.crc;
+    if (event->control.kind != LX_CONTROL_NONE)
+        return LXDB_OK;
+    if (event->effect != LX_EFFECT_PUT)
+        build->dead++;
+    if (event->effect == LX_EFFECT_NONE)
+        return LXDB_OK;
+    rc = build_flush(build, AHEAD - 1);
+    if (rc != LXDB_OK)
+        return rc;
+    pending = &build->ring[build->begun++ % AHEAD];
+    pending->hash = lx_index_hash(build->index, event->record.key, event->record.key_len);
+    pending->record = event->record;
+    pending->remove = event->effect == LX_EFFECT_DELETE;
+    pending->slot = event->slot;
+    pending->len = event->record.off + event->record.len - event->slot;
+    pending->expiry_ms = event->expiry_ms;
+    build->odd_status += event->effect == LX_EFFECT_PUT && event->record.status == 0;
+    lx_index_prefetch_bucket(build->index, pending->hash);
+    return LXDB_OK;
+}
+
+/* Puts that the order says are live, but whose status byte was set to 0 (by a commit that was lost). */
+static int revive_event(void *arg, const lx_scan_event *event)
+{
+    struct build *build = arg;
+    lx_found found;
+    int rc;
+
+    if (event->effect != LX_EFFECT_PUT || event->record.status != 0)
+        return LXDB_OK;
+    rc = lx_index_find(build->index, build->log, event->record.key, event->record.key_len,
+                       lx_index_hash(build->index, event->record.key, event->record.key_len),
+                       &found);
+    if (rc == LXDB_NOTFOUND || (rc == LXDB_OK && found.entry.off != event->slot))
+        return LXDB_OK;
+    return rc == LXDB_OK ? lx_log_set_status(build->log, event->record.off, 1) : rc;
+}
+
+/* ---- alone ------------------------------------------------------------------------------------------ */
+
+/* A kept index: clean, and of exactly this file as it is now? */
+static bool index_matches(const lx_core *core, lx_log *log, const lx_index *index,
+                          struct lx_index_seal *ret_seal)
+{
+    struct lx_index_seal seal;
+    lx_file_info info;
+    lx_record record;
+    bool blank;
+    uint32_t watermark;
+
+    if (!lx_index_sealed(index, &seal) ||
+        lx_file_info_get(log->fd, core->place.path, &info) != LXDB_OK ||
+        !lx_file_id_equal(&seal.data, &info.id) || seal.data_size != info.size ||
+        seal.data_change_ns != info.change_ns || seal.data_size < LX_HEADER_SIZE)
+        return false;
+    if (lx_header_decode(log->map.base, info.size, &blank, &watermark) != LXDB_OK || blank ||
+        watermark != 0)
+        return false;
+    if (seal.last_off != 0 &&
+        (!lx_record_parse(log->map.base, info.size, seal.last_off, &record) ||
+         record.off + record.len != info.size || record.crc != seal.last_crc ||
+         !lx_record_check(log->map.base, &record)))
+        return false;
+    if (seal.last_off == 0 && info.size != LX_HEADER_SIZE)
+        return false;
+    *ret_seal = seal;
+    return true;
+}
+
+static bool try_kept_index(lx_core *core, lx_log *log, lx_index *ret_index,
+                           struct lx_index_seal *ret_seal)
+{
+    int fd;
+
+    if (lx_file_open(core->place.dirfd, core->index_name, 0, 0, &fd) != LXDB_OK)
+        return false;
+    if (lx_index_open(fd, core->index_name, true, ret_index) != LXDB_OK) {
+        lx_file_close(fd);
+        return false;
+    }
+    if (!index_matches(core, log, ret_index, ret_seal)) {
+        lx_index_close(ret_index);
+        return false;
+    }
+    lx_index_unseal(ret_index);
+    return true;
+}
+
+/* Phase 2 and 3: nothing of what is cut may be read again. */
+static int clear_tail(lx_core *core, lx_log *log, const lx_scan *scan)
+{
+    int rc;
+
+    if (scan->cut_bytes == 0)
+        return LXDB_OK;
+    rc = lx_lost_save(core, log, scan->tail, scan->cut_bytes);
+    if (rc == LXDB_OK)
+        rc = lx_log_store_zeros(log, scan->tail, scan->cut_bytes);
+    return rc;
+}
+
+/* A file of length zero, or of zeros: write the header and make it durable, with its name. */
+static int make_header(lx_core *core, lx_log *log)
+{
+    uint8_t header[LX_HEADER_SIZE];
+    int rc;
+
+    lx_header_encode(header, 0);
+    rc = lx_file_write(log->fd, core->place.path, header, sizeof header, 0);
+    if (rc == LXDB_OK)
+        rc = lx_file_sync(log->fd, core->place.path);
+    if (rc == LXDB_OK)
+        rc = lx_dir_sync(&core->place);
+    if (rc == LXDB_OK)
+        rc = lx_log_reach(log, LX_HEADER_SIZE);
+    return rc;
+}
+
+struct state {
+    uint64_t tail, records, bytes, expiring;
+    bool session, agreed, unsteppable;
+};
+
+/* No index to trust: scan, put the file in order, build. */
+static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state *ret_state)
+{
+    lx_scan scan = {0};
+    lx_index index = {.fd = -1};
+    struct build build = {.log = log, .index = &index};
+    lxdb_report report;
+    int rc;
+
+    rc = lx_scan_plan(log->map.base, atomic_load(&log->length), NULL, NULL, &scan);
+    if (rc == LXDB_NOTDB)
+        return lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file",
+                       core->place.path);
+    if (rc == LXDB_VERSION)
+        return lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
+                           "than this library",
+                       core->place.path);
+    if (rc != LXDB_OK)
+        return rc;
+    if (scan.blank) {
+        rc = make_header(core, log);
+        if (rc != LXDB_OK)
+            goto out;
+    }
+    lx_step("recover-planned");
+    build.repair_status = scan.ordered;
+    rc = clear_tail(core, log, &scan);
+    if (rc != LXDB_OK)
+        goto out;
+    lx_step("recover-cut");
+    rc = lx_index_file_make(core, core->index_name, log->fd, scan.records, &index);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, build_event, &build);
+    if (rc == LXDB_OK)
+        rc = build_flush(&build, 0);
+    if (rc == LXDB_OK && scan.ordered && build.odd_status != 0)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, revive_event, &build);
+    if (rc != LXDB_OK)
+        goto out;
+    lx_step("recover-built");
+    if (scan.ordered || scan.bad_watermark) {
+        uint32_t watermark = scan.ordered ? lx_watermark_encode(scan.tail) : 0;
+
+        rc = lx_log_sync(log);
+        if (rc == LXDB_OK)
+            rc = lx_log_set_watermark(log, watermark);
+        if (rc == LXDB_OK && !scan.ordered)
+            rc = lx_log_sync(log);
+        if (rc != LXDB_OK)
+            goto out;
+    }
+    lx_step("recover-ordered");
+    ret_state->tail = scan.tail;
+    ret_state->records = build.records;
+    ret_state->bytes = build.bytes;
+    ret_state->expiring = build.expiring;
+    ret_state->session = scan.ordered;
+    ret_state->agreed = scan.ordered || (build.dead == 0 && scan.damaged_count == 0);
+    ret_state->unsteppable = scan.unsteppable;
+    if (scan.ordered || scan.bad_watermark || scan.damaged_count != 0 || scan.cut_bytes != 0) {
+        lx_report_fill(&scan, &report);
+        report.records_live = build.records;
+        report.records_dead = build.dead;
+        report.live_bytes = build.bytes;
+        report.dead_without_cause = scan.ordered ? build.odd_status : 0;
+        lx_control_receipt_store(core->control, &report);
+        atomic_fetch_add(&core->control->head.recoveries, 1);
+    }
+    *ret_index = index;
+    index = (lx_index){.fd = -1};
+out:
+    lx_index_close(&index);
+    lx_scan_free(&scan);
+    return rc;
+}
+
+/* Phase 6. */
+static int fill_block(lx_core *core, const lx_log *log, const lx_index *index,
+                      const struct state *state)
+{
+    uint64_t generation = lx_control_generation(core->control);
+    struct lx_control_block *block = lx_control_block(core->control, generation);
+    lx_file_info data, index_info;
+    int rc = lx_file_info_get(log->fd, core->place.path, &data);
+
+    if (rc == LXDB_OK)
+        rc = lx_file_info_get(index->fd, core->index_name, &index_info);
+    if (rc != LXDB_OK)
+        return rc;
+    block->data = data.id;
+    block->index = index_info.id;
+    atomic_store(&block->tail, state->tail);
+    atomic_store(&block->indexed, state->tail);
+    atomic_store(&block->records, state->records);
+    atomic_store(&block->bytes, state->bytes);
+    atomic_store(&block->expiring, state->expiring);
+    atomic_store(&block->allocated, data.size);
+    atomic_store(&block->session, state->session);
+    atomic_store(&block->agreed, state->agreed);
+    atomic_store(&block->unsteppable, state->unsteppable);
+    /* what was read back may still be in the page cache alone, but for what a crashed session left */
+    atomic_store(&block->durable, state->session ? state->tail : 0);
+    lx_control_publish(core->control, generation);
+    return LXDB_OK;
+}
+
+int lx_recover(lx_core *core, int data_fd, lx_view **ret_view)
+{
+    struct lx_index_seal seal;
+    lx_log log = {.fd = -1};
+    lx_index index = {.fd = -1};
+    struct state state = {0};
+    int rc;
+
+    lx_control_format(core->control);
+    /* left by a compaction that died: whoever is alone may remove them */
+    rc = lx_file_remove(core->place.dirfd, core->compact_name);
+    if (rc == LXDB_OK)
+        rc = lx_file_remove(core->place.dirfd, core->compact_index_name);
+    if (rc == LXDB_OK)
+        rc = lx_log_open(data_fd, core->place.name, true, &log);
+    if (rc != LXDB_OK) {
+        lx_file_close(data_fd);
+        return rc;
+    }
+    if (try_kept_index(core, &log, &index, &seal)) {
+        state.tail = seal.data_size;
+        state.records = seal.records;
+        state.bytes = seal.bytes;
+        state.expiring = seal.expiring;
+        state.agreed = seal.agreed != 0;
+    } else {
+        rc = rebuild(core, &log, &index, &state);
+    }
+    if (rc == LXDB_OK)
+        rc = fill_block(core, &log, &index, &state);
+    if (rc == LXDB_OK)
+        rc = lx_view_make(core, lx_control_generation(core->control), &log, &index,
+                          lx_control_block(core->control, lx_control_generation(core->control)),
+                          ret_view);
+    if (rc != LXDB_OK) {
+        lx_index_close(&index);
+        lx_log_close(&log);
+    }
+    return rc;
+}
+
+/* ---- private ------------------------------------------------------------------------------------------ */
+
+int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
+{
+    lx_scan scan = {0};
+    lx_log log = {.fd = -1};
+    lx_index index = {.fd = -1};
+    struct build build = {.log = &log, .index = &index};
+    uint64_t generation = atomic_load(&core->own_generation) + 1;
+    int rc = lx_log_open(data_fd, core->place.name, false, &log);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_scan_plan(log.map.base, atomic_load(&log.length), NULL, NULL, &scan);
+    if (rc == LXDB_NOTDB)
+        rc = lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file",
+                     core->place.path);
+    else if (rc == LXDB_VERSION)
+        rc = lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
+                         "than this library",
+                     core->place.path);
+    if (rc == LXDB_OK)
+        rc = lx_index_make(-1, "private index", scan.records, &index);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, build_event, &build);
+    if (rc == LXDB_OK)
+        rc = build_flush(&build, 0);
+    if (rc == LXDB_OK)
+        rc = lx_view_make(core, generation, &log, &index, NULL, ret_view);
+    if (rc == LXDB_OK) {
+        (*ret_view)->tail = scan.tail;
+        (*ret_view)->records = build.records;
+        (*ret_view)->expiring = build.expiring;
+        (*ret_view)->bytes = build.bytes;
+        if (scan.ordered || scan.bad_watermark || scan.damaged_count != 0 || scan.cut_bytes != 0) {
+            lx_report_fill(&scan, &(*ret_view)->receipt);
+            (*ret_view)->receipt.records_live = build.records;
+            (*ret_view)->receipt.records_dead = build.dead;
+            (*ret_view)->receipt.live_bytes = build.bytes;
+        }
+        atomic_store(&core->own_generation, generation);
+    } else {
+        lx_index_close(&index);
+        /* the descriptor stays the caller's */
+        lx_map_close(&log.map);
+    }
+    lx_scan_free(&scan);
+    return rc;
+}

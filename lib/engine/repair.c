@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * After a holder of the writer lock died (or a store failed half-way): finish its commit if it reached the log,
+ * else cover what it left. Every line may be cut by another death, and is then done again by the next holder:
+ * `dirty` stays what it was until the end.
+ */
+#include "engine/view.h"
+
+#include <string.h>
+
+struct replay {
+    lx_log *log;
+    lx_index *index;
+};
+
+/* Step 3 and 4 of a commit, for one record that is committed, whatever of them was done before. */
+static int replay_event(void *arg, const lx_scan_event *event)
+{
+    struct replay *replay = arg;
+    lx_found found;
+    uint64_t hash;
+    int rc;
+
+    if (event->effect == LX_EFFECT_NONE)
+        return LXDB_OK;
+    hash = lx_index_hash(replay->index, event->record.key, event->record.key_len);
+    rc = lx_index_make_room_for_one(replay->index, replay->log, hash);
+    if (rc != LXDB_OK)
+        return rc;
+    lx_index_recount(replay->index, hash);
+    rc = lx_index_find(replay->index, replay->log, event->record.key, event->record.key_len, hash,
+                       &found);
+    if (rc == LXDB_NOTFOUND) {
+        if (event->effect == LX_EFFECT_DELETE)
+            return LXDB_OK;
+        if (!lx_index_insert(replay->index, hash, event->slot))
+            return lx_fail(LXDB_CORRUPT, "%s: the index is damaged: no slot left",
+                           replay->index->name);
+        return LXDB_OK;
+    }
+    if (rc != LXDB_OK)
+        return rc;
+    if (found.entry.off >= event->slot) /* published already, or something newer */
+        return LXDB_OK;
+    rc = lx_log_set_status(replay->log, found.entry.record, 0);
+    if (rc != LXDB_OK)
+        return rc;
+    if (event->effect == LX_EFFECT_DELETE)
+        lx_index_remove(&found);
+    else
+        lx_index_replace(&found, event->slot);
+    return LXDB_OK;
+}
+
+int lx_replay(lx_view *view, uint64_t from, uint64_t to)
+{
+    struct replay replay = {&view->log, &view->index};
+    lx_scan scan = {.data = view->log.map.base, .size = to, .tail = to, .watermark = to,
+                    .ordered = true};
+    int rc;
+
+    if (from >= to)
+        return LXDB_OK;
+    rc = lx_log_reach(&view->log, to);
+    if (rc == LXDB_CORRUPT)
+        return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
+                       view->log.name);
+    return rc == LXDB_OK ? lx_scan_walk(&scan, from, replay_event, &replay) : rc;
+}
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void store(_Atomic uint64_t *word, uint64_t value)
+{
+    /* release: in program order for whoever repairs after us */
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+/* A commit that never reached the log: one PAD over [tail, end), committed like a record. */
+static int cover(lx_writer *writer)
+{
+    struct lx_control_lock *lock = writer->lock;
+    struct lx_control_block *block = writer->block;
+    uint64_t tail = load(&block->tail);
+    uint64_t end = load(&lock->intent_end);
+    int rc;
+
+    if (end - tail < LX_PAD_SIZE_MIN)
+        end = tail + LX_PAD_SIZE_MIN;
+    if (end > load(&block->allocated))
+        return lx_fail(LXDB_CORRUPT,
+                       "%s: the lock file says that a commit ends beyond the file: close the database "
+                       "everywhere, then open it again",
+                       writer->core->place.path);
+    /* What is to be committed now is the PAD: the counters stay. In this order: a death in between leaves an
+     * intent that is covered again. */
+    store(&lock->intent_records, load(&block->records));
+    store(&lock->intent_bytes, load(&block->bytes));
+    store(&lock->intent_expiring, load(&block->expiring));
+    store(&lock->intent_end, end);
+    lx_step("repair-declared");
+    rc = lx_log_reach(&writer->view->log, end);
+    if (rc == LXDB_OK)
+        rc = lx_log_cover(&writer->view->log, tail, end);
+    if (rc != LXDB_OK)
+        return rc;
+    lx_step("repair-covered");
+    store(&block->tail, end);
+    return LXDB_OK;
+}
+
+int lx_repair(lx_writer *writer)
+{
+    struct lx_control_lock *lock = writer->lock;
+    struct lx_control_block *block = writer->block;
+    uint64_t dirty = load(&lock->dirty);
+    int rc = LXDB_OK;
+
+    if (dirty == LX_DIRTY_SPLIT)
+        rc = lx_index_repair(&writer->view->index, &writer->view->log);
+    if (dirty == LX_DIRTY_COMMIT) {
+        if (load(&block->tail) < load(&lock->intent_end))
+            rc = cover(writer);
+        if (rc == LXDB_OK)
+            rc = lx_replay(writer->view, load(&block->indexed), load(&block->tail));
+        if (rc != LXDB_OK)
+            return rc;
+        store(&block->records, load(&lock->intent_records));
+        store(&block->bytes, load(&lock->intent_bytes));
+        store(&block->expiring, load(&lock->intent_expiring));
+        store(&block->indexed, load(&block->tail));
+    }
+    if (rc != LXDB_OK)
+        return rc;
+    lx_step("repair-done");
+    if (load(&lock->publish_seq) & 1)
+        store(&lock->publish_seq, load(&lock->publish_seq) + 1);
+    store(&lock->dirty, LX_CLEAN);
+    atomic_fetch_add_explicit(&writer->core->control->head.recoveries, 1, memory_order_relaxed);
+    return LXDB_OK;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Verify: the plan and the walk of a recovery, over a read-only mapping, with a private index, and nothing changed.
+ *
+ * Beside a writer the committed part is judged: up to the tail that the control block names when verify begins. A file
+ * that nobody has open is judged by its own watermark, like a recovery would.
+ */
+#include "engine/verify.h"
+
+#include "engine/view.h"
+
+#include <stdlib.h>
+
+void lx_report_fill(const lx_scan *scan, lxdb_report *ret_report)
+{
+    lxdb_report report = {0};
+
+    report.crashed = scan->ordered;
+    report.bad_watermark = scan->bad_watermark;
+    report.file_size = scan->size;
+    report.tail = scan->tail;
+    report.watermark = scan->watermark;
+    report.bytes_cut = scan->cut_bytes;
+    report.bytes_damaged = scan->damaged_bytes;
+    for (size_t i = 0; i < scan->damaged_count && i < LXDB_REPORT_RANGES; i++) {
+        lxdb_range *range = &report.ranges[report.ranges_listed++];
+
+        range->offset = scan->damaged[i].off;
+        range->length = scan->damaged[i].len;
+        range->kind = LXDB_RANGE_DAMAGED;
+    }
+    report.ranges_total = scan->damaged_count + (scan->cut_bytes != 0);
+    if (scan->cut_bytes != 0 && report.ranges_listed < LXDB_REPORT_RANGES) {
+        lxdb_range *range = &report.ranges[report.ranges_listed++];
+
+        range->offset = scan->tail;
+        range->length = scan->cut_bytes;
+        range->kind = LXDB_RANGE_CUT;
+    }
+    report.time_ms = lx_wall_ms();
+    *ret_report = report;
+}
+
+struct count {
+    lx_log *log;
+    lx_index index;
+    uint64_t live, live_bytes, dead, without_cause;
+};
+
+/* Which records the rules leave alive. */
+static int count_event(void *arg, const lx_scan_event *event)
+{
+    struct count *count = arg;
+    lx_found found;
+    uint64_t hash;
+    int rc;
+
+    if (event->control.kind != LX_CONTROL_NONE)
+        return LXDB_OK;
+    if (event->effect != LX_EFFECT_PUT)
+        count->dead++;
+    if (event->effect == LX_EFFECT_NONE)
+        return LXDB_OK;
+    hash = lx_index_hash(&count->index, event->record.key, event->record.key_len);
+    rc = lx_index_find(&count->index, count->log, event->record.key, event->record.key_len, hash,
+                       &found);
+    if (rc == LXDB_OK) {
+        count->dead++;
+        count->live--;
+        count->live_bytes -= found.entry.len;
+        if (event->effect == LX_EFFECT_DELETE)
+            lx_index_remove(&found);
+        else
+            lx_index_replace(&found, event->slot);
+    } else if (rc != LXDB_NOTFOUND) {
+        return rc;
+    } else if (event->effect == LX_EFFECT_PUT) {
+        rc = lx_index_make_room_for_one(&count->index, count->log, hash);
+        if (rc != LXDB_OK)
+            return rc;
+        if (!lx_index_insert(&count->index, hash, event->slot))
+            return lx_fail(LXDB_NOMEM, "out of memory");
+    }
+    if (event->effect == LX_EFFECT_PUT) {
+        count->live++;
+        count->live_bytes += event->record.off + event->record.len - event->slot;
+    }
+    return LXDB_OK;
+}
+
+/* Alive by the order of the log, dead by the status byte alone. */
+static int cause_event(void *arg, const lx_scan_event *event)
+{
+    struct count *count = arg;
+    lx_found found;
+    int rc;
+
+    if (event->effect != LX_EFFECT_PUT || event->record.status != 0)
+        return LXDB_OK;
+    rc = lx_index_find(&count->index, count->log, event->record.key, event->record.key_len,
+                       lx_index_hash(&count->index, event->record.key, event->record.key_len),
+                       &found);
+    count->without_cause += rc == LXDB_OK && found.entry.off == event->slot;
+    return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+}
+
+struct watch {
+    const lxdb_progress *progress;
+    uint64_t total;
+};
+
+static int stop(void *arg, uint64_t done)
+{
+    const struct watch *watch = arg;
+
+    return watch->progress->report(watch->progress->arg, done, watch->total);
+}
+
+static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
+                 lxdb_report *ret_report)
+{
+    bool watched = progress != NULL && progress->report != NULL;
+    uint64_t size = committed != 0 ? committed : atomic_load(&log->length);
+    struct watch watch = {progress, size};
+    struct count count = {.log = log, .index = {.fd = -1}};
+    lx_scan scan = {0};
+    lxdb_report report;
+    int rc;
+
+    if (committed != 0)
+        rc = lx_scan_plan_log(log->map.base, committed, watched ? stop : NULL, &watch, &scan);
+    else
+        rc = lx_scan_plan(log->map.base, size, watched ? stop : NULL, &watch, &scan);
+    if (rc == LXDB_NOTDB)
+        return lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file", log->name);
+    if (rc == LXDB_VERSION)
+        return lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
+                           "than this library",
+                       log->name);
+    if (rc == LXDB_BUSY)
+        return lx_fail(rc, "%s: called off", log->name);
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_index_make(-1, "private index", scan.records, &count.index);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, count_event, &count);
+    if (rc == LXDB_OK && scan.ordered)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, cause_event, &count);
+    if (rc == LXDB_OK) {
+        lx_report_fill(&scan, &report);
+        report.crashed = scan.ordered && committed == 0;
+        report.records_live = count.live;
+        report.records_dead = count.dead;
+        report.live_bytes = count.live_bytes;
+        report.dead_without_cause = count.without_cause;
+        *ret_report = report;
+        if (scan.damaged_count != 0 || scan.bad_watermark || count.without_cause != 0 ||
+            scan.cut_bytes != 0)
+            rc = lx_fail(LXDB_CORRUPT,
+                         "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",
+                         log->name, (unsigned long long)scan.damaged_count,
+                         (unsigned long long)scan.damaged_bytes,
+                         (unsigned long long)scan.cut_bytes);
+    }
+    lx_index_close(&count.index);
+    lx_scan_free(&scan);
+    return rc;
+}
+
+int lx_verify(const char *path, lxdb_report *ret_report, const lxdb_progress *progress)
+{
+    const lxdb_options options = {.size = sizeof options, .flags = LXDB_RDONLY | LXDB_ANYFS};
+    lx_core *core;
+    lx_view *view;
+    int rc = lx_core_open(path, &options, &core);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lx_view_get(core, &view);
+    if (rc == LXDB_OK) {
+        uint64_t committed = 0;
+
+        if (view->block != NULL) {
+            /* acquire: in the index, and its predecessors are dead; pairs with commit.c conclude() */
+            committed = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
+            rc = lx_log_reach(&view->log, committed);
+        }
+        if (rc == LXDB_OK)
+            rc = judge(&view->log, committed, progress, ret_report);
+        lx_view_unpin(core, view);
+    }
+    (void)lx_core_close(core);
+    return rc;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The read side: a view of the generation in force, protected by RCU. The only user of liburcu.
+ *
+ * A reader enters, and from then to leave the view cannot be freed. The one comparison of generations is
+ * enough: compaction freezes an old generation at the switch, so a reader that is preempted right after it
+ * returns the state of an instant inside its own call.
+ */
+#ifndef LX_ENGINE_VIEW_H
+#define LX_ENGINE_VIEW_H
+
+#include "engine/core.h"
+
+#include <urcu/static/urcu-bp.h>
+#include <urcu-pointer.h>
+
+/* Enter the read side with the view in force. Nothing to leave when the result is not LXDB_OK. */
+static inline int lx_view_enter(lx_core *core, lx_view **ret_view)
+{
+    for (;;) {
+        int rc;
+
+        /* acquire: the view of this attachment; pairs with the store in open.c attached() */
+        if (LX_LIKELY(atomic_load_explicit(&core->epoch, memory_order_acquire) == lx_fork_epoch)) {
+            _urcu_bp_read_lock();
+            lx_view *view = rcu_dereference(core->view);
+            const _Atomic uint64_t *generation =
+                atomic_load_explicit(&core->generation, memory_order_relaxed);
+
+            /* acquire: the block before its generation; pairs with lx_control_publish() */
+            if (LX_LIKELY(view != NULL && view->generation ==
+                                              atomic_load_explicit(generation,
+                                                                   memory_order_acquire))) {
+                *ret_view = view;
+                return LXDB_OK;
+            }
+            _urcu_bp_read_unlock();
+        }
+        rc = lx_core_refresh(core);
+        if (rc == LX_AGAIN) { /* a private core, looked after: its view is good for this call */
+            _urcu_bp_read_lock();
+            lx_view *view = rcu_dereference(core->view);
+            if (view != NULL) {
+                *ret_view = view;
+                return LXDB_OK;
+            }
+            _urcu_bp_read_unlock();
+            continue;
+        }
+        if (rc != LXDB_OK)
+            return rc;
+    }
+}
+
+static inline void lx_view_leave(void)
+{
+    _urcu_bp_read_unlock();
+}
+
+/* Keep a view beyond the read side; inside it, or by who holds a pin already. */
+void lx_view_pin(lx_view *view);
+void lx_view_unpin(lx_core *core, lx_view *view);
+/* Enter, pin, leave. */
+int lx_view_get(lx_core *core, lx_view **ret_view);
+
+/* Replace the core's view, with its mutex held; the old one is freed when nobody can see it. */
+void lx_view_publish(lx_core *core, lx_view *view);
+/* Open the files that the control block names and map them. */
+int lx_view_open(lx_core *core, lx_view **ret_view);
+/* A view on files already open; owns both on success. */
+int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *index,
+                 struct lx_control_block *block, lx_view **ret_view);
+/* Map the same generation with more address space: after LX_AGAIN. */
+int lx_view_enlarge(lx_core *core, const lx_view *small);
+void lx_view_grace_period(void);
+/* Close: free all views, whoever pins them. */
+void lx_view_close_all(lx_core *core);
+/* In a child of fork: no mapping came along and the descriptors are closed. Iterators of the parent may still
+ * pin a view: its memory is theirs to free, with nothing behind it. */
+void lx_view_forget_all(lx_core *core);
+
+void lx_rcu_before_fork(void);
+void lx_rcu_after_fork_parent(void);
+void lx_rcu_after_fork_child(void);
+
+#endif

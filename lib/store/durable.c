@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Group commit: see durable.h. */
+#include "store/durable.h"
+
+#include "format/header.h"
+
+#include <errno.h>
+
+#define SLEEP_MIN_NS 5000000u
+#define WATERMARK_EVERY_MS 1000u
+
+void lx_poison_set(struct lx_control_file *file)
+{
+    int32_t none = 0;
+
+    atomic_compare_exchange_strong(&file->head.poison, &none, errno != 0 ? errno : EIO);
+}
+
+int lx_poison_check(const struct lx_control_file *file, const char *name)
+{
+    int32_t poison = atomic_load_explicit(&file->head.poison, memory_order_relaxed);
+
+    if (LX_LIKELY(poison == 0))
+        return LXDB_OK;
+    lx_fail_errno(poison,
+                  "%s: writes are refused since a sync failed, because what was not on the disk then "
+                  "may be lost; a compaction that succeeds ends this",
+                  name);
+    return LXDB_IO;
+}
+
+/* durable := max(durable, position) */
+static void raise_durable(struct lx_control_block *block, uint64_t position)
+{
+    uint64_t old = atomic_load_explicit(&block->durable, memory_order_relaxed);
+
+    /* release: the sync before the word that vouches for it; pairs with the acquire in is_durable() */
+    while (old < position && !atomic_compare_exchange_weak_explicit(
+                                 &block->durable, &old, position, memory_order_release,
+                                 memory_order_relaxed))
+        ;
+}
+
+static bool is_durable(const struct lx_control_block *block, uint64_t position)
+{
+    /* acquire: pairs with the release in raise_durable() */
+    return atomic_load_explicit(&block->durable, memory_order_acquire) >= position;
+}
+
+/* Now and then let the file itself say how far it is durable, so that a crash below is told from damage. */
+static void move_watermark(const lx_durable *durable, uint64_t boundary)
+{
+    uint64_t now = lx_now_coarse_ms();
+    uint64_t last = atomic_load_explicit(&durable->block->watermark_ms, memory_order_relaxed);
+
+    if (now - last < WATERMARK_EVERY_MS ||
+        !atomic_compare_exchange_strong_explicit(&durable->block->watermark_ms, &last, now,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        return;
+    (void)lx_log_set_watermark(durable->log, lx_watermark_encode(boundary));
+}
+
+static int sync_now(const lx_durable *durable)
+{
+    struct lx_control_block *block = durable->block;
+    /* acquire: the bytes before it are those that the sync writes; pairs with commit's release */
+    uint64_t boundary = atomic_load_explicit(&block->tail, memory_order_acquire);
+    uint64_t started = lx_now_ns();
+    uint64_t took, usual;
+    int rc;
+
+    if (lx_control_generation(durable->file) != durable->generation)
+        return LX_AGAIN;
+    rc = lx_log_sync(durable->log);
+    if (rc != LXDB_OK) {
+        if (lx_control_generation(durable->file) != durable->generation)
+            return LX_AGAIN; /* the file that failed is not in force any more */
+        lx_poison_set(durable->file);
+        return rc;
+    }
+    raise_durable(block, block->base + boundary);
+    took = lx_now_ns() - started;
+    usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
+    atomic_store_explicit(&block->sync_ns, usual ? (7 * usual + took) / 8 : took,
+                          memory_order_relaxed);
+    atomic_fetch_add_explicit(&block->syncs, 1, memory_order_relaxed);
+    move_watermark(durable, boundary);
+    return LXDB_OK;
+}
+
+static void wake_all(struct lx_control_block *block)
+{
+    atomic_fetch_add_explicit(&block->sync_seq, 1, memory_order_release);
+    lx_futex_wake(&block->sync_seq, INT32_MAX);
+}
+
+/* Sleep while somebody else syncs. True: it took too long, go and sync. */
+static bool sleep_behind_leader(const lx_durable *durable, uint32_t seq, lx_deadline deadline)
+{
+    struct lx_control_block *block = durable->block;
+    uint64_t usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
+    uint64_t ns = 2 * usual > SLEEP_MIN_NS ? 2 * usual : SLEEP_MIN_NS;
+    uint64_t now = lx_now_ms();
+
+    if (deadline != LX_NEVER && deadline - now < ns / 1000000u)
+        ns = (deadline > now ? deadline - now : 0) * 1000000u + 1;
+    lx_futex_wait(&block->sync_seq, seq, ns);
+    return atomic_load_explicit(&block->sync_seq, memory_order_acquire) == seq;
+}
+
+int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limit)
+{
+    struct lx_control_block *block = durable->block;
+    bool impatient = false;
+
+    while (!is_durable(block, position)) {
+        uint64_t nobody = 0;
+        uint32_t seq;
+        int rc = lx_poison_check(durable->file, durable->log->name);
+
+        if (rc != LXDB_OK)
+            return rc;
+        if (lx_control_generation(durable->file) != durable->generation)
+            return LX_AGAIN;
+        /* acquire: the number before the leader, so that a wake in between is not slept through */
+        seq = atomic_load_explicit(&block->sync_seq, memory_order_acquire);
+        if (impatient ||
+            atomic_compare_exchange_strong_explicit(&block->sync_leader, &nobody,
+                                                    durable->identity, memory_order_acquire,
+                                                    memory_order_relaxed)) {
+            rc = sync_now(durable);
+            atomic_store_explicit(&block->sync_leader, 0, memory_order_release);
+            wake_all(block);
+            if (rc != LXDB_OK)
+                return rc;
+            continue;
+        }
+        if (lx_deadline_passed(lx_limit_at(limit)))
+            return lx_fail(LXDB_PENDING,
+                           "%s: committed and visible, but not yet known to be on the disk: the "
+                           "deadline passed",
+                           durable->log->name);
+        impatient = sleep_behind_leader(durable, seq, lx_limit_at(limit));
+    }
+    return LXDB_OK;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The data file of one generation as one process maps it: finding records, storing bytes.
+ *
+ * INV-1  Bytes below the committed tail never change within a generation, but for status bytes (1 to 0 by
+ *        the holder of the writer lock) and the watermark.
+ * INV-2  `length` never exceeds the file's size, so nothing below it can raise SIGBUS. It only grows.
+ *
+ * Offsets come from an index, which may be damaged: every one is checked here before it is followed.
+ */
+#ifndef LX_STORE_LOG_H
+#define LX_STORE_LOG_H
+
+#include "base/assert.h"
+#include "base/byteorder.h"
+#include "format/record.h"
+#include "store/control.h"
+#include "sys/map.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+typedef struct lx_log {
+    lx_map map;
+    int fd;
+    bool writable;
+    bool by_pwrite; /* stores go through pwrite: a store into a mapping could meet a full disk */
+    const char *name;
+    _Atomic uint64_t length; /* of the file, as far as it is known here; at most map.size */
+} lx_log;
+
+/* What a slot of the index leads to. */
+typedef struct lx_entry {
+    uint64_t off; /* what the slot holds: of the record, or of the GROUP before it */
+    uint64_t len; /* of everything from there to the record's end */
+    const uint8_t *key;
+    const uint8_t *value;
+    uint32_t key_len;
+    uint32_t value_len;
+    uint64_t record;   /* offset of the record itself */
+    int64_t expiry_ms; /* 0 = none */
+} lx_entry;
+
+/* Map the file behind `fd` (owned by the log from success on), with room to grow. */
+int lx_log_open(int fd, const char *name, bool writable, lx_log *ret_log);
+void lx_log_close(lx_log *log); /* a zeroed log is fine */
+
+/* Make `length` at least `need` if the file has grown so far. LX_AGAIN: the mapping is too small;
+ * LXDB_CORRUPT (without a sentence): the file is shorter. */
+int lx_log_reach(lx_log *log, uint64_t need);
+
+/* The slow half of lx_log_match(): not a plain record of this key length. */
+int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry);
+
+/* Whether the slot value `off` leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another key,
+ * LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no record. */
+static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_t key_len,
+                               lx_entry *ret_entry)
+{
+    /* relaxed: a smaller value only sends us the slow way */
+    uint64_t length = atomic_load_explicit(&log->length, memory_order_relaxed);
+    const uint8_t *p = log->map.base + off;
+    lx_entry entry;
+    int rc;
+
+    if (LX_LIKELY(off < length && length - off >= LX_RECORD_HEADER)) {
+        uint32_t k = lx_get16(p + 1);
+        uint32_t v = lx_get32(p + 3);
+        uint64_t size = lx_record_size(k, v);
+
+        /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
+        if (LX_LIKELY(size <= length - off && k != 0 &&
+                      (p[0] == 1 || (p[0] == 0 && k != LX_CONTROL_KEY_LEN)))) {
+            if (k != key_len || memcmp(p + LX_RECORD_HEADER, key, key_len) != 0)
+                return LXDB_NOTFOUND;
+            ret_entry->off = ret_entry->record = off;
+            ret_entry->len = size;
+            ret_entry->key = p + LX_RECORD_HEADER;
+            ret_entry->key_len = k;
+            ret_entry->value = p + LX_RECORD_HEADER + k;
+            ret_entry->value_len = v;
+            ret_entry->expiry_ms = 0;
+            return LXDB_OK;
+        }
+    }
+    rc = lx_log_entry(log, off, &entry);
+    if (rc != LXDB_OK)
+        return rc;
+    if (entry.key_len != key_len || memcmp(entry.key, key, key_len) != 0)
+        return LXDB_NOTFOUND;
+    *ret_entry = entry;
+    return LXDB_OK;
+}
+
+static inline void lx_log_prefetch(const lx_log *log, uint64_t off)
+{
+    if (off < log->map.size) {
+        __builtin_prefetch(log->map.base + off);
+        __builtin_prefetch(log->map.base + off + LX_LINE);
+    }
+}
+
+/* ---- writers ---------------------------------------------------------------------------------- */
+
+/* Store bytes at `off`, inside the file and the mapping. LXDB_NOSPACE, LXDB_IO only with by_pwrite. */
+int lx_log_store(lx_log *log, uint64_t off, const void *bytes, size_t len);
+int lx_log_store_zeros(lx_log *log, uint64_t off, uint64_t len);
+/* Set the status byte of the record at `off` to dead (or live): one byte. */
+int lx_log_set_status(lx_log *log, uint64_t off, uint8_t status);
+int lx_log_set_watermark(lx_log *log, uint32_t watermark);
+/* Make [0, need) allocated, in a chunk that fits the size of the file. *ret_allocated is the new size of
+ * the file. LX_AGAIN: then the mapping is too small for it. */
+int lx_log_grow(lx_log *log, uint64_t allocated, uint64_t need, uint64_t *ret_allocated);
+/* Cover [from, to) with PAD records; to - from is at least LX_PAD_SIZE_MIN. Needs no memory. */
+int lx_log_cover(lx_log *log, uint64_t from, uint64_t to);
+/* fdatasync. */
+int lx_log_sync(lx_log *log);
+
+#endif

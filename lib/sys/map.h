@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared mappings with address space in reserve. A mapping may reach past the end of its file; the
+ * pages become usable as the file grows, so growth rarely needs a new mapping. Touching one before
+ * that is SIGBUS: callers compare with the file's length first. Never inherited by a child of fork
+ * (a fork by another thread waits for the lock of sys/fds.h while a mapping is made).
+ */
+#ifndef LX_SYS_MAP_H
+#define LX_SYS_MAP_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct lx_map {
+    uint8_t *base;
+    uint64_t size; /* of the mapping, a multiple of the page size */
+} lx_map;
+
+/* Map `fd` from its start, at least `need` bytes of address space and `want` if they can be had
+ * (halving until they can). `name` is for sentences. LXDB_NOMEM; LXDB_UNSUPPORTED where the file
+ * system has no shared mappings. */
+int lx_map_open(int fd, const char *name, uint64_t need, uint64_t want, bool writable,
+                lx_map *ret_map);
+/* Private zeroed memory instead of a file, for an index that nobody shares. */
+int lx_map_anonymous(uint64_t size, lx_map *ret_map);
+void lx_map_close(lx_map *map); /* a zeroed map is fine */
+
+#endif

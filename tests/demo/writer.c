@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A writer. Its work is a fixed row of steps, so that a restarted writer can go on where the ledger
+ * says the killed one was; the step that was under way is done again, which changes nothing that
+ * was stored by it.
+ *
+ * A step: draw a ticket from the counter, store a chunk of records, put the ticket on the board.
+ */
+#include "tests/demo/workers.h"
+
+#include "tests/demo/common.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- The database ---------------------------------------------------------------------------- */
+
+void spaces_open(struct spaces *spaces, const struct source *source, const char *path)
+{
+    lxdb_options options = {.size = sizeof options, .compact_floor = COMPACT_FLOOR};
+
+    demo_require(lxdb_open(path, &options, &spaces->db), "opening the database");
+    for (unsigned i = 0; i < SOURCE_LISTS; i++)
+        demo_require(lxdb_namespace(spaces->db, source->lists[i].name, &spaces->lists[i]),
+                     "opening a namespace");
+    demo_require(lxdb_namespace(spaces->db, SHARED_SPACE, &spaces->shared),
+                 "opening the shared namespace");
+}
+
+void spaces_close(struct spaces *spaces)
+{
+    demo_require(lxdb_close(spaces->shared), "closing the shared namespace");
+    for (unsigned i = 0; i < SOURCE_LISTS; i++)
+        demo_require(lxdb_close(spaces->lists[i]), "closing a namespace");
+    demo_require(lxdb_close(spaces->db), "closing the database");
+}
+
+/* ---- Calls and the ledger -------------------------------------------------------------------- */
+
+struct writer {
+    const struct writer_job *job;
+    struct ledger *ledger;
+    struct writer_entry *entry;
+    struct spaces spaces;
+    bool restarted;
+    bool after_kill; /* the call under way began after the kill of another */
+};
+
+static void begin_call(struct writer *writer, enum call call)
+{
+    writer->after_kill = !writer->restarted && atomic_load(&writer->ledger->killed_at) != 0;
+    atomic_store(&writer->entry->call, call);
+}
+
+static void end_call(struct writer *writer, int rc, const char *what)
+{
+    uint64_t never = 0;
+
+    demo_require(rc, what);
+    if (writer->after_kill && atomic_load(&writer->ledger->went_on_at) == 0)
+        atomic_compare_exchange_strong(&writer->ledger->went_on_at, &never, demo_now());
+}
+
+/* ---- The three parts of a step --------------------------------------------------------------- */
+
+static uint64_t draw_ticket(struct writer *writer)
+{
+    int64_t ticket;
+    int rc;
+
+    begin_call(writer, DRAW_TICKET);
+    rc = lxdb_incr(writer->spaces.shared, TICKETS_KEY, strlen(TICKETS_KEY), 1, &ticket);
+    end_call(writer, rc, "drawing a ticket");
+    ledger_ticket(writer->ledger, (uint64_t)ticket, writer->job->writer);
+    atomic_fetch_add(&writer->entry->tickets, 1);
+    return (uint64_t)ticket;
+}
+
+static void store_one_by_one(struct writer *writer, const struct chunk *chunk)
+{
+    for (size_t i = chunk->first; i < chunk->first + chunk->n; i++) {
+        const struct record *record = &writer->job->source->records[i];
+        int rc;
+
+        ledger_announce(writer->ledger, i);
+        begin_call(writer, STORE_ONE);
+        rc = lxdb_set_json(writer->spaces.lists[chunk->list], record->key, record->key_len,
+                           record->text, record->len);
+        end_call(writer, rc, "storing a record");
+        ledger_acknowledge(writer->ledger, i);
+        atomic_fetch_add(&writer->entry->singles, 1);
+        atomic_fetch_add(&writer->entry->records, 1);
+    }
+}
+
+static void store_as_batch(struct writer *writer, const struct chunk *chunk)
+{
+    lxdb_batch *batch;
+
+    demo_require(lxdb_batch_begin(writer->spaces.lists[chunk->list], &batch), "beginning a batch");
+    for (size_t i = chunk->first; i < chunk->first + chunk->n; i++) {
+        const struct record *record = &writer->job->source->records[i];
+
+        ledger_announce(writer->ledger, i);
+        demo_require(
+            lxdb_batch_set_json(batch, record->key, record->key_len, record->text, record->len),
+            "adding a record to a batch");
+    }
+    begin_call(writer, STORE_BATCH);
+    end_call(writer, lxdb_batch_commit(batch, NULL, NULL), "storing a batch of records");
+    for (size_t i = chunk->first; i < chunk->first + chunk->n; i++)
+        ledger_acknowledge(writer->ledger, i);
+    atomic_fetch_add(&writer->entry->batches, 1);
+    atomic_fetch_add(&writer->entry->records, chunk->n);
+}
+
+static void post_board(struct writer *writer, uint64_t ticket)
+{
+    struct writer_entry *entry = writer->entry;
+    char text[BOARD_TEXT_MAX];
+    size_t len = board_text(writer->job->writer, ticket, text);
+    lxdb_batch *batch;
+    uint64_t began;
+
+    demo_require(lxdb_batch_begin(writer->spaces.shared, &batch), "beginning a batch");
+    for (unsigned line = 0; line < BOARD_LINES; line++) {
+        char key[BOARD_KEY_MAX];
+
+        board_key(line, key);
+        demo_require(lxdb_batch_set_json(batch, key, strlen(key), text, len),
+                     "adding a line to a batch");
+    }
+    began = atomic_fetch_add(&writer->ledger->clock, 1);
+    begin_call(writer, POST_BOARD);
+    end_call(writer, lxdb_batch_commit(batch, NULL, NULL), "storing the board");
+    atomic_store(&entry->board_ended, atomic_fetch_add(&writer->ledger->clock, 1));
+    atomic_store(&entry->board_began, began);
+    atomic_store(&entry->board_ticket, ticket);
+    atomic_fetch_add(&entry->batches, 1);
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+uint32_t *writer_plan(const struct source *source, unsigned writer, size_t *ret_n)
+{
+    uint32_t *plan = demo_alloc(source->n_chunks, sizeof *plan);
+    size_t n = 0;
+
+    for (uint32_t c = 0; c < source->n_chunks; c++) {
+        /* By pairs, so that every writer has chunks of both kinds. */
+        if (source->lists[source->chunks[c].list].shared || c / 2 % WRITERS == writer)
+            plan[n++] = c;
+    }
+    *ret_n = n;
+    return plan;
+}
+
+static void call_parent(const struct writer_job *job)
+{
+    while (write(job->call_fd, "", 1) < 0) {
+        if (errno != EINTR)
+            demo_fail("writer %u: its parent cannot be called", job->writer + 1);
+    }
+}
+
+void writer_run(const struct writer_job *job)
+{
+    struct writer writer = {
+        .job = job, .ledger = job->ledger, .entry = &job->ledger->writers[job->writer]};
+    size_t n;
+    uint32_t *plan = writer_plan(job->source, job->writer, &n);
+
+    spaces_open(&writer.spaces, job->source, job->path);
+    writer.restarted = atomic_load(&writer.entry->call) != NO_CALL;
+    for (uint64_t step = atomic_load(&writer.entry->steps); step < n * job->passes; step++) {
+        const struct chunk *chunk = &job->source->chunks[plan[step % n]];
+        uint64_t ticket = draw_ticket(&writer);
+
+        if (chunk->batch)
+            store_as_batch(&writer, chunk);
+        else
+            store_one_by_one(&writer, chunk);
+        post_board(&writer, ticket);
+        atomic_store(&writer.entry->steps, step + 1);
+        if (step + 1 == job->call_after)
+            call_parent(job);
+    }
+    spaces_close(&writer.spaces);
+    free(plan);
+}

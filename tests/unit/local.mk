@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# Unit tests: one program per module, one block per program. They see all internal symbols.
+
+check_PROGRAMS += tests/unit/error
+tests_unit_error_SOURCES = tests/unit/error.c
+tests_unit_error_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/error
+
+check_PROGRAMS += tests/unit/byteorder
+tests_unit_byteorder_SOURCES = tests/unit/byteorder.c
+tests_unit_byteorder_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/byteorder
+
+check_PROGRAMS += tests/unit/crc
+tests_unit_crc_SOURCES = tests/unit/crc.c
+tests_unit_crc_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/crc
+
+check_PROGRAMS += tests/unit/hash
+tests_unit_hash_SOURCES = tests/unit/hash.c
+tests_unit_hash_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/hash
+
+check_PROGRAMS += tests/unit/file
+tests_unit_file_SOURCES = tests/unit/file.c
+tests_unit_file_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/file
+
+check_PROGRAMS += tests/unit/map
+tests_unit_map_SOURCES = tests/unit/map.c
+tests_unit_map_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/map
+
+check_PROGRAMS += tests/unit/ofd
+tests_unit_ofd_SOURCES = tests/unit/ofd.c
+tests_unit_ofd_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/ofd
+
+check_PROGRAMS += tests/unit/host
+tests_unit_host_SOURCES = tests/unit/host.c
+tests_unit_host_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/host
+
+check_PROGRAMS += tests/unit/json
+tests_unit_json_SOURCES = tests/unit/json.c
+tests_unit_json_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/json
+
+check_PROGRAMS += tests/unit/header
+tests_unit_header_SOURCES = tests/unit/header.c
+tests_unit_header_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/header
+
+check_PROGRAMS += tests/unit/record
+tests_unit_record_SOURCES = tests/unit/record.c
+tests_unit_record_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/record
+
+check_PROGRAMS += tests/unit/value
+tests_unit_value_SOURCES = tests/unit/value.c
+tests_unit_value_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/value
+
+check_PROGRAMS += tests/unit/crcrange
+tests_unit_crcrange_SOURCES = tests/unit/crcrange.c
+tests_unit_crcrange_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/crcrange
+
+check_PROGRAMS += tests/unit/scan
+tests_unit_scan_SOURCES = tests/unit/scan.c
+tests_unit_scan_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/scan
+
+check_PROGRAMS += tests/unit/scan_conformance
+tests_unit_scan_conformance_SOURCES = tests/unit/scan_conformance.c
+tests_unit_scan_conformance_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/scan_conformance
