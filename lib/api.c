@@ -348,7 +348,17 @@ int lxdb_peek_many(lxdb *db, lxdb_item *items, size_t n)
 struct lxdb_batch {
     lxdb *db;
     lx_batch *changes;
+    uint64_t epoch; /* fork epoch */
 };
+
+static int batch_check(const lxdb_batch *batch)
+{
+    if (batch == NULL)
+        return null_argument("the batch");
+    if (batch->epoch != lx_fork_epoch)
+        return lx_fail(LXDB_CLOSED, "a batch does not cross fork: begin one in the child");
+    return LXDB_OK;
+}
 
 int lxdb_batch_begin(lxdb *db, lxdb_batch **ret_batch)
 {
@@ -363,6 +373,7 @@ int lxdb_batch_begin(lxdb *db, lxdb_batch **ret_batch)
     if (batch == NULL)
         return lx_fail(LXDB_NOMEM, "out of memory");
     batch->db = db;
+    batch->epoch = lx_fork_epoch;
     rc = lx_batch_begin(db->core, &batch->changes);
     if (rc != LXDB_OK) {
         free(batch);
@@ -375,8 +386,10 @@ int lxdb_batch_begin(lxdb *db, lxdb_batch **ret_batch)
 static int batch_add(lxdb_batch *batch, enum lx_batch_op op, const void *key, size_t key_len,
                      int tag, const void *value, size_t value_len)
 {
-    if (batch == NULL)
-        return null_argument("the batch");
+    int rc = batch_check(batch);
+
+    if (rc != LXDB_OK)
+        return rc;
     if (!key_is_good(batch->db, key, key_len))
         return bad_key(batch->db, key, key_len);
     if (!value_is_good(value, value_len, tag))
@@ -414,11 +427,10 @@ int lxdb_batch_delete(lxdb_batch *batch, const void *key, size_t key_len)
 
 int lxdb_batch_commit(lxdb_batch *batch, size_t *ret_deleted, size_t *ret_failed_at)
 {
-    int rc;
+    int rc = batch_check(batch);
 
-    if (batch == NULL)
-        return null_argument("the batch");
-    rc = lx_batch_commit(batch->changes, ret_deleted, ret_failed_at);
+    if (rc == LXDB_OK)
+        rc = lx_batch_commit(batch->changes, ret_deleted, ret_failed_at);
     lxdb_batch_abort(batch);
     return rc;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cJSON trees at the edge: printed into text before it is stored, parsed from a copy of what was stored.
- * The only file that knows cJSON. cJSON prints NaN and the infinities as null, and ends a string at
- * the first NUL; here neither passes silently.
+ * cJSON trees at the edge: printed into text before it is stored, parsed from a copy of what was
+ * stored. The only file that knows cJSON. cJSON prints NaN and the infinities as null, and ends a
+ * string at the first NUL; here neither passes silently.
  */
 #include "lxdb_json.h"
 
@@ -12,7 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Whether the tree has no number that JSON does not have, and is nested no deeper than JSON text may be. */
+/* Whether the tree has no number that JSON does not have, and is nested no deeper than JSON text
+ * may be. */
 static bool tree_has_text(const cJSON *tree)
 {
     const cJSON *open[LX_JSON_DEPTH];
@@ -43,8 +44,10 @@ int lxdb_set(lxdb *db, const void *key, size_t key_len, const cJSON *tree)
     if (!tree)
         return lx_fail(LXDB_INVALID, "the tree is NULL");
     if (!tree_has_text(tree))
-        return lx_fail(LXDB_JSON, "the tree has no JSON text: it holds a NaN or an infinity, or is nested "
-                                  "more than %u deep", LX_JSON_DEPTH);
+        return lx_fail(LXDB_JSON,
+                       "the tree has no JSON text: it holds a NaN or an infinity, or is nested "
+                       "more than %u deep",
+                       LX_JSON_DEPTH);
     char *text = cJSON_PrintUnformatted(tree);
     if (!text)
         return lx_fail(LXDB_JSON, "the tree has no JSON text: cJSON cannot print it");
@@ -80,18 +83,21 @@ int lxdb_get(lxdb *db, const void *key, size_t key_len, cJSON **ret_tree)
     if (rc != LXDB_OK)
         return rc;
     if (!lx_json_check(text, len, &at, &why)) {
-        rc = lx_fail(LXDB_TYPE, "the value is tagged as JSON, but %s, at byte %zu of %zu", why, at, len);
+        rc = lx_fail(LXDB_TYPE, "the value is tagged as JSON, but %s, at byte %zu of %zu", why, at,
+                     len);
         goto out;
     }
     if (text_has_nul(text, len)) {
-        rc = lx_fail(LXDB_TYPE, "a string in the value holds \\u0000, which a cJSON tree cannot carry: use "
-                                "lxdb_get_json()");
+        rc = lx_fail(LXDB_TYPE,
+                     "a string in the value holds \\u0000, which a cJSON tree cannot carry: use "
+                     "lxdb_get_json()");
         goto out;
     }
     tree = cJSON_ParseWithLength(text, len);
     if (!tree) {
-        rc = lx_fail(LXDB_TYPE, "cJSON cannot parse the value: it has no memory, or there is a number of "
-                                "more than 63 characters");
+        rc = lx_fail(LXDB_TYPE,
+                     "cJSON cannot parse the value: it has no memory, or there is a number of "
+                     "more than 63 characters");
         goto out;
     }
     *ret_tree = tree;

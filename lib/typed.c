@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Typed values: a tag byte, then bytes or JSON text. Everything is turned into text before a lock is
- * taken, and read out of a copy. What is stored may come from other programs, or be damaged: it is
- * checked again before it is converted, and what does not pass is not of the type asked for.
+ * Typed values: a tag byte, then bytes or JSON text. Everything is turned into text before a lock
+ * is taken, and read out of a copy. What is stored may come from other programs, or be damaged: it
+ * is checked again before it is converted, and what does not pass is not of the type asked for.
  * lxdb_get_json() alone gives the text away as it is.
  */
 #include "typed.h"
@@ -27,12 +27,13 @@ static int put_json(lxdb *db, const void *key, size_t key_len, const char *json,
 static int check_length(size_t len)
 {
     if (len >= LX_VALUE_MAX)
-        return lx_fail(LXDB_TOOBIG, "a value of %zu bytes and its tag: at most %lu bytes fit in all",
-                       len, (unsigned long)LX_VALUE_MAX);
+        return lx_fail(LXDB_TOOBIG,
+                       "a value of %zu bytes and its tag: at most %lu bytes fit in all", len,
+                       (unsigned long)LX_VALUE_MAX);
     return LXDB_OK;
 }
 
-/* ---- Storing ------------------------------------------------------------------------------------ */
+/* ---- Storing --------------------------------------------------------------------------------- */
 
 int lx_typed_check_json(const char *json, size_t len)
 {
@@ -124,10 +125,10 @@ int lxdb_set_null(lxdb *db, const void *key, size_t key_len)
     return put_json(db, key, key_len, "null", 4);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* The stored text of a JSON value that is likely to be short: in `small` with the tag before it, or in
- * memory of its own. */
+/* The stored text of a JSON value that is likely to be short: in `small` with the tag before it, or
+ * in memory of its own. */
 struct text {
     const char *json;
     size_t len;
@@ -163,7 +164,8 @@ static int check_stored(const char *json, size_t len, const char *want)
     const char *why;
 
     if (!lx_json_check(json, len, &at, &why))
-        return lx_fail(LXDB_TYPE, "the value is not %s: it is tagged as JSON, but %s, at byte %zu of %zu",
+        return lx_fail(LXDB_TYPE,
+                       "the value is not %s: it is tagged as JSON, but %s, at byte %zu of %zu",
                        want, why, at, len);
     return LXDB_OK;
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The command-line tool. It uses the public header alone, like any program outside this tree.
 bin_PROGRAMS += lxdb
 lxdb_SOURCES = \

@@ -215,17 +215,16 @@ static const struct command {
     {
         .name = "recover",
         .summary = "recover after a crash and print the receipt",
-        .help =
-            "Every command that writes recovers first; this one does nothing else. Prints what\n"
-            "the last recovery found.\n",
+        .help = "Every command that writes recovers first; this one does nothing else. Prints\n"
+                "what the last recovery found.\n",
         .run = command_recover,
         .opening = OPENING_WRITE,
     },
     {
         .name = "compact",
         .summary = "write the live records to a new file",
-        .help =
-            "Others may read and write meanwhile. Prints the size of the log before and after.\n",
+        .help = "Others may read and write meanwhile. Prints the size of the log before and\n"
+                "after.\n",
         .run = command_compact,
         .opening = OPENING_WRITE,
     },

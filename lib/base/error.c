@@ -143,7 +143,10 @@ int lx_fail(int code, const char *format, ...)
     len = print(whole, sizeof whole, format, args);
     va_end(args);
 
-    keep(whole, len);
+    if (len > 0)
+        keep(whole, len);
+    else
+        lx_answer(code);
     errno = saved_errno;
     return code;
 }

@@ -341,6 +341,7 @@ struct clear {
     lx_core *core;
     const uint8_t *prefix;
     size_t prefix_len;
+    bool only_expired;
     lx_cut cut;
     uint8_t *arena; /* heads and CRCs of the markers cannot be shared: each is encoded here */
     uint64_t deleted;
@@ -369,6 +370,8 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
         if (entry.key_len <= clear->prefix_len && clear->prefix_len != 0)
             continue;
         if (clear->prefix_len != 0 && memcmp(entry.key, clear->prefix, clear->prefix_len) != 0)
+            continue;
+        if (clear->only_expired && !lx_entry_expired(&entry))
             continue;
         clear->cut.offsets[n++] = clear->cut.offsets[i];
         bytes += LX_RECORD_OVERHEAD + entry.key_len;
@@ -454,21 +457,36 @@ out:
     return rc;
 }
 
+static int clear_all(struct clear *clear, uint64_t *ret_deleted)
+{
+    lx_core *core = clear->core;
+    int rc = lx_refuse_readonly(core);
+
+    if (rc == LXDB_OK) /* the long part, before the lock */
+        rc = lx_cut_take(core, &clear->cut);
+    if (rc == LXDB_OK)
+        rc = lx_commit_many(core, LX_TASK_CLEAR, &clear->many);
+    if ((rc == LXDB_OK || rc == LXDB_PENDING) && ret_deleted != NULL)
+        *ret_deleted = clear->deleted;
+    free_clear_work(clear);
+    lx_cut_free(&clear->cut);
+    return rc;
+}
+
 int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret_deleted)
 {
     struct clear clear = {.many = {.prepare = prepare_clear},
                           .core = core,
                           .prefix = prefix,
                           .prefix_len = prefix_len};
-    int rc = lx_refuse_readonly(core);
 
-    if (rc == LXDB_OK) /* the long part, before the lock */
-        rc = lx_cut_take(core, &clear.cut);
-    if (rc == LXDB_OK)
-        rc = lx_commit_many(core, LX_TASK_CLEAR, &clear.many);
-    if ((rc == LXDB_OK || rc == LXDB_PENDING) && ret_deleted != NULL)
-        *ret_deleted = clear.deleted;
-    free_clear_work(&clear);
-    lx_cut_free(&clear.cut);
-    return rc;
+    return clear_all(&clear, ret_deleted);
+}
+
+int lx_purge_expired(lx_core *core)
+{
+    struct clear clear = {
+        .many = {.prepare = prepare_clear}, .core = core, .only_expired = true};
+
+    return clear_all(&clear, NULL);
 }

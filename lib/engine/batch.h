@@ -18,5 +18,7 @@ void lx_batch_free(lx_batch *batch);
 
 /* Remove every key that starts with `prefix`, as one batch. */
 int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret_deleted);
+/* Remove every key whose expiry has passed, as one batch: readers of version 1 know no expiry. */
+int lx_purge_expired(lx_core *core);
 
 #endif

@@ -8,6 +8,7 @@
  *
  * After a failed sync there is no clean close: the lock file stays, and keeps the poison.
  */
+#include "engine/batch.h"
 #include "engine/view.h"
 #include "format/header.h"
 #include "sys/ofd.h"
@@ -116,6 +117,15 @@ static int close_last(lx_core *core)
         lx_writer_leave(&writer);
     }
     rc = lx_view_get(core, &view);
+    if (rc != LXDB_OK)
+        return rc;
+    if (atomic_load(&view->block->expiring) != 0 && atomic_load(&view->block->session) &&
+        atomic_load(&core->control->head.poison) == 0)
+        rc = lx_purge_expired(core);
+    if (rc == LXDB_OK) { /* in the generation in force, and mapped far enough */
+        lx_view_unpin(core, view);
+        rc = lx_view_get(core, &view);
+    }
     if (rc != LXDB_OK)
         return rc;
     if (atomic_load(&core->control->head.poison) != 0)

@@ -5,7 +5,9 @@
  *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact files
  *   2  scan the log up to what is indexed now, checking every CRC; damage is copied to the -lost file
  *   3  copy what is live by its status byte into the new file, with an index of its own; sync
- *   4  again for what was appended meanwhile, record by record as it stands, until less than CLOSE_TO is left
+ *   4  again for what was appended meanwhile, record by record as it stands, until less than CLOSE_TO is left; from
+ *      the second round on in short slices under the writer lock with pauses between them, so that writers who are
+ *      faster than we copy and sync are slowed down rather than chased for ever
  *   5  take the writer lock; the rest; watermark := size; sync
  *   6  fill the idle block, record the swap, dirty := swap         from here on only forward
  *   7  rename both files, sync the directory, publish the generation, dirty := clean
@@ -24,7 +26,7 @@
 #include <string.h>
 
 #define CLOSE_TO (UINT64_C(1) << 20)
-#define ROUNDS_MAX 64 /* of catching up with writers who are faster than we copy */
+#define SLICE (UINT64_C(512) << 10) /* copied under one hold of the writer lock */
 #define SLACK (UINT64_C(1) << 20)
 #define POLL_NS 2000000u
 
@@ -37,9 +39,12 @@ struct copy {
     uint64_t allocated;
     uint64_t records, bytes, expiring;
     bool dropped_expired;
+    bool after_group; /* the last record was a GROUP: what follows belongs to it */
     bool only_live; /* pass 3: status bytes say what to copy; later passes: the order does */
     const lxdb_progress *progress; /* pass 3 */
     uint64_t total;
+    uint64_t stop_at; /* pass 4: the end of a slice, */
+    uint64_t reached; /* and where it really ended */
 };
 
 /* ---- the new file ------------------------------------------------------------------------------------ */
@@ -259,22 +264,85 @@ static int copy_live(struct copy *copy, uint64_t end, bool *ret_damage)
     return rc;
 }
 
-/* Pass 4 and 5: [from, to) is whole commits. CRCs are checked here too. */
-static int copy_more(struct copy *copy, uint64_t from, uint64_t to)
+/* A record of pass 4 or 5. Its CRC is checked here, since no plan did. */
+static int copy_new_event(void *arg, const lx_scan_event *event)
+{
+    struct copy *copy = arg;
+    lx_record record = event->record;
+
+    if (record.off >= copy->stop_at && !copy->after_group)
+        return LXDB_EXISTS; /* the end of the slice */
+    if (!lx_record_check(copy->old->log.map.base, &record))
+        return lx_fail(LXDB_CORRUPT, "%s: a record that was just written is damaged, at offset %llu",
+                       copy->core->place.path, (unsigned long long)record.off);
+    copy->after_group = event->control.kind == LX_CONTROL_GROUP;
+    copy->reached = record.off + record.len;
+    return copy_event(copy, event);
+}
+
+/* Pass 4 and 5: what is committed in [from, to), or a slice of it. */
+static int copy_more(struct copy *copy, uint64_t from, uint64_t to, uint64_t slice,
+                     uint64_t *ret_reached)
 {
     lx_scan scan = {.data = copy->old->log.map.base, .size = to, .tail = to, .watermark = to,
                     .ordered = true};
     int rc = lx_log_reach(&copy->old->log, to);
 
-    for (uint64_t at = from; rc == LXDB_OK && at < to;) {
-        lx_record record;
+    copy->stop_at = to - from > slice ? from + slice : to;
+    copy->reached = from;
+    copy->after_group = false;
+    if (rc == LXDB_OK && from < to)
+        rc = lx_scan_walk(&scan, from, copy_new_event, copy);
+    *ret_reached = copy->reached;
+    return rc == LXDB_EXISTS ? LXDB_OK : rc;
+}
 
-        if (!lx_record_parse(scan.data, to, at, &record) || !lx_record_check(scan.data, &record))
-            return lx_fail(LXDB_CORRUPT, "%s: a record that was just written is damaged, at offset %llu",
-                           copy->core->place.path, (unsigned long long)at);
-        at += record.len;
+/* A slice while writers wait, then a pause as long for them. LX_AGAIN: another generation. */
+static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
+{
+    lx_writer writer = lx_writer_of(copy->core);
+    uint64_t started, to;
+    int rc;
+
+    writer.limit = *limit;
+    rc = lx_writer_enter(&writer, LX_TASK_COMPACT, LX_FOR_LOOK);
+    if (rc != LXDB_OK)
+        return rc;
+    started = lx_now_ns();
+    to = atomic_load(&writer.block->tail);
+    if (writer.view->generation != copy->old->generation)
+        rc = LX_AGAIN;
+    else
+        rc = copy_more(copy, *from, to, SLICE, from);
+    lx_writer_leave(&writer);
+    lx_sleep_ns(lx_now_ns() - started);
+    return rc;
+}
+
+/* Pass 4. */
+static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
+{
+    const struct lx_control_block *block = copy->old->block;
+
+    for (int round = 0;; round++) {
+        uint64_t to;
+        int rc = lx_log_sync(&copy->log);
+
+        if (rc != LXDB_OK)
+            return rc;
+        /* acquire: whole commits; pairs with the release in commit.c conclude() */
+        to = atomic_load_explicit(&block->indexed, memory_order_acquire);
+        if (to - *from < CLOSE_TO)
+            return LXDB_OK;
+        if (round == 0)
+            rc = copy_more(copy, *from, to, UINT64_MAX, from);
+        while (rc == LXDB_OK && round > 0 && to - *from >= CLOSE_TO / 2) {
+            rc = copy_slice(copy, from, limit);
+            to = atomic_load_explicit(&block->indexed, memory_order_acquire);
+        }
+        if (rc != LXDB_OK)
+            return rc;
     }
-    return rc == LXDB_OK ? lx_scan_walk(&scan, from, copy_event, copy) : rc;
 }
 
 /* ---- the switch ------------------------------------------------------------------------------------------ */
@@ -401,7 +469,7 @@ static int switch_over(struct copy *copy, uint64_t from, bool damage, lx_limit *
         goto out;
     }
     tail = atomic_load(&writer.block->tail);
-    rc = copy_more(copy, from, tail);
+    rc = copy_more(copy, from, tail, UINT64_MAX, &from);
     if (rc == LXDB_OK && !damage && !copy->dropped_expired &&
         copy->records != atomic_load(&writer.block->records))
         rc = lx_fail(LXDB_CORRUPT,
@@ -425,7 +493,7 @@ out:
 static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
 {
     struct copy copy = {.core = core, .log = {.fd = -1}, .index = {.fd = -1}, .progress = progress};
-    uint64_t from, to;
+    uint64_t from;
     bool damage = false;
     int rc = lx_view_get(core, &copy.old);
 
@@ -437,14 +505,8 @@ static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *
     /* acquire: what is below it is in the index, and its predecessors are dead */
     from = atomic_load_explicit(&copy.old->block->indexed, memory_order_acquire);
     rc = copy_live(&copy, from, &damage);
-    for (int round = 0; rc == LXDB_OK && round < ROUNDS_MAX; round++) {
-        rc = lx_log_sync(&copy.log);
-        to = atomic_load_explicit(&copy.old->block->indexed, memory_order_acquire);
-        if (rc != LXDB_OK || to - from < CLOSE_TO)
-            break;
-        rc = copy_more(&copy, from, to);
-        from = to;
-    }
+    if (rc == LXDB_OK)
+        rc = catch_up(&copy, &from, limit);
     lx_step("compact-copied");
     if (rc == LXDB_OK)
         rc = switch_over(&copy, from, damage, limit);

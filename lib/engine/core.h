@@ -61,7 +61,8 @@ typedef struct lx_core {
     char *lock_name, *index_name, *compact_name, *compact_index_name, *lost_name;
     lxdb_options options; /* with the defaults filled in */
     bool readonly;
-    bool made; /* this open created the file */
+    bool made;      /* this open created the file */
+    bool elsewhere; /* the data file was locked by somebody who is not at our lock file */
 
     /* Attachment: -1, NULL and zeroes in a private core. */
     int lock_fd; /* holds presence and identity */

@@ -48,6 +48,8 @@ static void child(void)
         lx_view_forget_all(core);
         atomic_store(&core->epoch, LX_EPOCH_NONE);
         core->control = NULL;
+        atomic_store(&core->compacting, false); /* by a thread that is not here */
+        atomic_store(&core->compact_wanted, false);
         core->control_map = (lx_map){0};
         core->lock_fd = core->self.probe_fd = -1; /* the directory's stays: it holds no lock */
     }

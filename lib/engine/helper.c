@@ -18,7 +18,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER; /* on the monotonic clock once there is a thread */
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_t thread;
-static bool running, stopping;
+static bool running, stopping, freeing;
 static lx_core *helped;
 static lx_view *retired;
 
@@ -99,9 +99,11 @@ static void *helper(void *arg)
 
         retired = NULL;
         if (list != NULL) {
+            freeing = true;
             pthread_mutex_unlock(&lock);
             free_retired(list);
             pthread_mutex_lock(&lock);
+            freeing = false;
             pthread_cond_broadcast(&done);
         }
         for (lx_core *core = helped; core != NULL; core = core->next_helped) {
@@ -226,7 +228,7 @@ void lx_helper_forget(lx_core *core)
 
     atomic_store(&core->closing, true);
     pthread_mutex_lock(&lock);
-    while (core->busy)
+    while (core->busy || freeing)
         pthread_cond_wait(&done, &lock);
     for (lx_core **at = &helped; *at != NULL; at = &(*at)->next_helped) {
         if (*at == core) {
@@ -267,7 +269,7 @@ void lx_helper_after_fork(void)
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&work, NULL);
     pthread_cond_init(&done, NULL);
-    running = stopping = false;
+    running = stopping = freeing = false;
     for (lx_core *core = helped; core != NULL; core = core->next_helped) {
         core->helped = false;
         core->busy = false;

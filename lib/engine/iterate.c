@@ -164,6 +164,12 @@ static int drop_changed(lx_cut *cut, struct changed *changed)
     return LXDB_OK;
 }
 
+static int cut_from_outside(const lx_log *log)
+{
+    return lx_fail(LXDB_CORRUPT, "%s: the file is shorter than its log: it was cut from outside",
+                   log->name);
+}
+
 int lx_cut_advance(lx_cut *cut, uint64_t to)
 {
     lx_log *log = &cut->view->log;
@@ -178,8 +184,7 @@ int lx_cut_advance(lx_cut *cut, uint64_t to)
         return LXDB_OK;
     rc = lx_log_reach(log, to);
     if (rc == LXDB_CORRUPT)
-        return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
-                       log->name);
+        return cut_from_outside(log);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, cut->end, count_event, &events);
     if (rc == LXDB_OK)
@@ -248,7 +253,11 @@ static int take(lx_cut *cut)
     /* acquire: the slots below it; pairs with the release in commit.c conclude() */
     start = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
     cut->end = start;
-    rc = lx_index_each(&view->index, start, add_offset, cut);
+    rc = lx_log_reach(&view->log, start);
+    if (rc == LXDB_CORRUPT)
+        return cut_from_outside(&view->log);
+    if (rc == LXDB_OK)
+        rc = lx_index_each(&view->index, start, add_offset, cut);
     if (rc != LXDB_OK)
         return rc;
     /* acquire: the bytes below it; pairs with the release in lx_commit() */

@@ -252,13 +252,13 @@ static int attach_behind_gate(lx_core *core, int data_fd, lx_view **ret_view)
         rc = lx_ofd_set(data_fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
         if (rc == LXDB_OK)
             return attach_alone(core, data_fd, ret_view);
-        if (rc == LXDB_BUSY)
-            rc = lx_fail(LXDB_BUSY,
-                         "%s: in use under another name, or beside a lock file that was removed: close "
-                         "it there first",
-                         core->place.path);
         lx_file_close(data_fd);
-        return rc;
+        if (rc != LXDB_BUSY)
+            return rc;
+        /* Somebody who is closing lets go of the file a moment after its lock file, so ask again; but it is
+         * worth a sentence if it stays so. */
+        core->elsewhere = true;
+        return LX_AGAIN;
     }
     lx_file_close(data_fd);
     if (rc != LXDB_BUSY)
@@ -369,6 +369,7 @@ int lx_core_attach(lx_core *core, bool first)
     int rc;
 
     for (;;) {
+        core->elsewhere = false;
         rc = core->readonly ? attach_reader(core, first) : attach_writer(core, first, deadline);
         if (rc == LXDB_OK)
             break;
@@ -377,8 +378,10 @@ int lx_core_attach(lx_core *core, bool first)
             break;
         if (!poll_again(deadline, &ns)) {
             rc = lx_fail(LXDB_BUSY,
-                         "%s: other processes were opening, closing or replacing the database until "
-                         "the deadline",
+                         core->elsewhere ? "%s: in use under another name, or beside a lock file that "
+                                           "was removed: close it there first"
+                                         : "%s: other processes were opening, closing or replacing the "
+                                           "database until the deadline",
                          core->place.path);
             break;
         }

@@ -8,7 +8,7 @@
  *
  *   1  plan            nothing was changed
  *   2  what will be cut is appended to the -lost file, synced    a copy too many
- *   3  zero past the tail, synced with 4                          the tail is where it was: the plan is the same
+ *   3  the file is cut at the tail, synced                        the tail is where it was: the plan is the same
  *   4  index built; status bytes := what the order says           the order decides, not the bytes
  *   5  sync, watermark := tail                                    a crashed file that needs less
  *   6  control block filled and published
@@ -276,7 +276,8 @@ static bool try_kept_index(lx_core *core, lx_log *log, lx_index *ret_index,
     return true;
 }
 
-/* Phase 2 and 3: nothing of what is cut may be read again. */
+/* Phase 2 and 3: nothing of what is cut may be read again. The file is cut short rather than zeroed: of zeroes that
+ * reach the disk in part, what is left could be believed by the next scan of a closed file. */
 static int clear_tail(lx_core *core, lx_log *log, const lx_scan *scan)
 {
     int rc;
@@ -285,7 +286,10 @@ static int clear_tail(lx_core *core, lx_log *log, const lx_scan *scan)
         return LXDB_OK;
     rc = lx_lost_save(core, log, scan->tail, scan->cut_bytes);
     if (rc == LXDB_OK)
-        rc = lx_log_store_zeros(log, scan->tail, scan->cut_bytes);
+        rc = lx_file_truncate(log->fd, core->place.path, scan->tail);
+    atomic_store(&log->length, scan->tail);
+    if (rc == LXDB_OK)
+        rc = lx_log_sync(log);
     return rc;
 }
 

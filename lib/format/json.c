@@ -3,12 +3,13 @@
  * The check follows the grammar of RFC 8259 with two states of its own: what may come next, and for
  * every open bracket one bit that says object or array. It stops at the first byte after which no
  * text could be completed, so the offset it gives is where the text went wrong and not where some
- * larger part began. Whatever JSON leaves open is left to the reader of the text: duplicate names, the
- * range of numbers, escaped NULs.
+ * larger part began. Whatever JSON leaves open is left to the reader of the text: duplicate names,
+ * the range of numbers, escaped NULs.
  *
- * Decimal and binary numbers meet in the C library's strtod() and snprintf(), which round correctly but
- * write and expect the decimal point of the locale. So no point ever gets to or from them: strtod() is
- * given whole digits and an exponent, and of what snprintf() prints only the digits are taken.
+ * Decimal and binary numbers meet in the C library's strtod() and snprintf(), which round correctly
+ * but write and expect the decimal point of the locale. So no point ever gets to or from them:
+ * strtod() is given whole digits and an exponent, and of what snprintf() prints only the digits are
+ * taken.
  */
 #include "format/json.h"
 
@@ -19,8 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a check ended. The functions below that move over a part of the text return the place behind it,
- * or NULL with the fault filled in. `at` at the end of the text always means that it ended too early. */
+/* Where a check ended. The functions below that move over a part of the text return the place
+ * behind it, or NULL with the fault filled in. `at` at the end of the text always means that it
+ * ended too early. */
 struct fault {
     const uint8_t *at;
     const char *why;
@@ -66,7 +68,7 @@ static int hex_value(uint8_t byte)
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------ */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 #define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
@@ -77,8 +79,8 @@ static uint64_t load_word(const uint8_t *p)
     return word;
 }
 
-/* Over one character whose first byte is at least 0x80. The second byte has a range of its own where
- * overlong forms, surrogates and what lies past U+10FFFF would begin. */
+/* Over one character whose first byte is at least 0x80. The second byte has a range of its own
+ * where overlong forms, surrogates and what lies past U+10FFFF would begin. */
 static const uint8_t *skip_multibyte(const uint8_t *p, const uint8_t *end, struct fault *fault)
 {
     static const char why[] = "not valid UTF-8";
@@ -128,7 +130,7 @@ bool lx_utf8_check(const char *text, size_t len, size_t *ret_at)
     return true;
 }
 
-/* ---- The parts of a JSON text ------------------------------------------------------------------ */
+/* ---- The parts of a JSON text ---------------------------------------------------------------- */
 
 /* Bytes that stand for themselves in a string: ASCII but for controls, quote and backslash. */
 static const bool plain_byte[256] = {
@@ -141,8 +143,8 @@ static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
     while (end - p >= 8) {
         uint64_t word = load_word(p);
-        /* The top bit of a byte comes out set if that byte is not plain. A borrow can set it in bytes
-         * above such a one as well, never where all are plain. */
+        /* The top bit of a byte comes out set if that byte is not plain. A borrow can set it in
+         * bytes above such a one as well, never where all are plain. */
         uint64_t stop = (word - EVERY_BYTE(0x20)) | ((word ^ EVERY_BYTE('"')) - EVERY_BYTE(1)) |
                         ((word ^ EVERY_BYTE('\\')) - EVERY_BYTE(1)) | word;
         if (stop & EVERY_BYTE(0x80))
@@ -286,7 +288,7 @@ static const uint8_t *skip_scalar(const uint8_t *p, const uint8_t *end, struct f
     }
 }
 
-/* ---- The check ---------------------------------------------------------------------------------- */
+/* ---- The check ------------------------------------------------------------------------------- */
 
 /* The open brackets: one bit a level, set for an object. */
 struct nesting {
@@ -422,7 +424,7 @@ enum lx_json_type lx_json_type_of(const char *text, size_t len)
     }
 }
 
-/* ---- Strings ------------------------------------------------------------------------------------ */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 size_t lx_json_quote_max(size_t len)
 {
@@ -516,7 +518,8 @@ static char *put_unescaped(char *out, const uint8_t **p)
     return put_utf8(out, point);
 }
 
-/* No escape is shorter than what it stands for, so `out` may be `text`: writing never catches up. */
+/* No escape is shorter than what it stands for, so `out` may be `text`: writing never catches
+ * up. */
 size_t lx_json_unquote(char *out, const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text;
@@ -534,7 +537,7 @@ size_t lx_json_unquote(char *out, const char *text, size_t len)
     return (size_t)(out - begin);
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------ */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 /* The number inside the white space of a checked text; false if the text is something else. */
 static bool find_number(const char *text, size_t len, const uint8_t **ret_begin,
@@ -609,8 +612,8 @@ static double double_nearest(uint64_t magnitude, int64_t scale)
     return strtod(text, NULL);
 }
 
-/* A point halfway between two doubles has at most 768 significant digits. Whether more digits than that
- * are on one side of it or on the other, a single 1 behind the kept ones tells as well. */
+/* A point halfway between two doubles has at most 768 significant digits. Whether more digits than
+ * that are on one side of it or on the other, a single 1 behind the kept ones tells as well. */
 #define DIGITS_KEPT 800
 
 struct decimal {
@@ -720,8 +723,8 @@ static void digits_of(double number, int precision, uint64_t *ret_magnitude, int
 static void shortest_digits(double number, uint64_t *ret_magnitude, int *ret_scale)
 {
     int exponent;
-    /* The doubles below a power of two lie closer together than those above it. The nearest decimal of
-     * some length may then be just out of reach below while the next one above is in reach. */
+    /* The doubles below a power of two lie closer together than those above it. The nearest decimal
+     * of some length may then be just out of reach below while the next one above is in reach. */
     bool power_of_two = frexp(number, &exponent) == 0.5;
     /* 15 digits survive the way into a normal double and back, so nothing shorter is missed. */
     int precision = number < DBL_MIN ? 1 : DBL_DIG;

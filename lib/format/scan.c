@@ -275,7 +275,7 @@ static int make_plan(const uint8_t *data, uint64_t size, bool committed, uint64_
     begin(&plan, &start, credit);
     plan.scan.blank = blank;
     plan.scan.watermark = value;
-    if (!blank && value != 0 && !plan_crashed(&plan, spread)) {
+    if (!blank && (committed || watermark != 0) && !plan_crashed(&plan, spread)) {
         work = plan.skip.work;
         begin(&plan, &start, credit);
         plan.scan.watermark = value;

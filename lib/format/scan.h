@@ -48,7 +48,8 @@ int lx_scan_plan(const uint8_t *data, uint64_t size, int (*stop)(void *arg, uint
  * `size`: the plan is the same with any, also with 0. */
 int lx_scan_plan_credit(const uint8_t *data, uint64_t size, uint64_t credit,
                         int (*stop)(void *arg, uint64_t done), void *arg, lx_scan *ret_scan);
-/* The plan of a log in use, all of which is committed: as if its watermark were `end`, a boundary. */
+/* The plan of a log in use, all of which is committed: as if its watermark were `end`, a boundary,
+ * and exact. The watermark in the header is not looked at. */
 int lx_scan_plan_log(const uint8_t *data, uint64_t end, int (*stop)(void *arg, uint64_t done),
                      void *arg, lx_scan *ret_scan);
 void lx_scan_free(lx_scan *scan);

@@ -127,7 +127,7 @@ static void delete_of_missing_keys_alone_is_ok(void **state)
     assert_int_equal(deleted, 0);
 }
 
-/* ---- Create ---------------------------------------------------------------------------------------- */
+/* ---- Create ---------------------------------------------------------------------------------- */
 
 static void create_of_existing_key_is_exists_with_its_position(void **state)
 {
@@ -223,7 +223,7 @@ static void create_after_write_and_delete_in_one_batch_is_ok(void **state)
     check_count(fixture->db, 1);
 }
 
-/* ---- Repeated keys --------------------------------------------------------------------------------- */
+/* ---- Repeated keys --------------------------------------------------------------------------- */
 
 static void last_of_repeated_writes_wins(void **state)
 {
@@ -275,7 +275,7 @@ static void order_of_changes_is_the_order_of_iteration(void **state)
     check_keys(fixture->db, "", 0, "d b a c");
 }
 
-/* ---- Sizes ---------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 static void batch_of_thousands_is_applied(void **state)
 {

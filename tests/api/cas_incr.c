@@ -7,7 +7,7 @@
 #define KEY "key", 3
 #define TOO_LONG ((size_t)UINT32_MAX + 1)
 
-/* ---- Compare and set ------------------------------------------------------------------------------- */
+/* ---- Compare and set ------------------------------------------------------------------------- */
 
 static void cas_of_equal_value_stores(void **state)
 {
@@ -24,7 +24,8 @@ static void cas_of_other_value_is_conflict(void **state)
     static const char *const values[] = {"new", "ol", "older", "", "OLD"};
     put(fixture->db, "key", "old");
     for (size_t i = 0; i < COUNT(values); i++)
-        assert_code(lxdb_cas(fixture->db, KEY, values[i], strlen(values[i]), "x", 1), LXDB_CONFLICT);
+        assert_code(lxdb_cas(fixture->db, KEY, values[i], strlen(values[i]), "x", 1),
+                    LXDB_CONFLICT);
     check_value(fixture->db, "key", "old");
 }
 
@@ -93,7 +94,7 @@ static void cas_of_wrong_arguments_is_refused(void **state)
     free(key);
 }
 
-/* ---- Increment ------------------------------------------------------------------------------------- */
+/* ---- Increment ------------------------------------------------------------------------------- */
 
 static void incr_of_missing_key_counts_from_zero(void **state)
 {
@@ -103,7 +104,9 @@ static void incr_of_missing_key_counts_from_zero(void **state)
     assert_int_equal(sum, 5);
     assert_ok(lxdb_get_int(fixture->db, KEY, &number));
     assert_int_equal(number, 5);
-    check_value(fixture->db, "key", "\x01" "5");
+    check_value(fixture->db, "key",
+                "\x01"
+                "5");
 }
 
 static void incr_adds_any_number(void **state)
@@ -151,9 +154,21 @@ static void incr_that_leaves_64_bits_is_invalid(void **state)
 static void incr_of_anything_but_an_integer_is_type(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const values[] = {"", "5", "\x01" "1.0", "\x01true", "\x01\"5\"", "\x01[5]",
-                                         "\x01null", "\x01" "9223372036854775808", "\x01x",
-                                         "\x02" "5", "\x01" "5 5"};
+    static const char *const values[] = {"",
+                                         "5",
+                                         "\x01"
+                                         "1.0",
+                                         "\x01true",
+                                         "\x01\"5\"",
+                                         "\x01[5]",
+                                         "\x01null",
+                                         "\x01"
+                                         "9223372036854775808",
+                                         "\x01x",
+                                         "\x02"
+                                         "5",
+                                         "\x01"
+                                         "5 5"};
     int64_t sum = 77;
     for (size_t i = 0; i < COUNT(values); i++) {
         put(fixture->db, "key", values[i]);

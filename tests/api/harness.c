@@ -14,7 +14,7 @@
 
 #define NOBODY 65534
 
-/* ---- Fixtures ------------------------------------------------------------------------------------- */
+/* ---- Fixtures -------------------------------------------------------------------------------- */
 
 int fresh_directory(void **state)
 {
@@ -23,7 +23,8 @@ int fresh_directory(void **state)
 
     if (!fixture)
         return -1;
-    snprintf(fixture->dir, sizeof fixture->dir, "%s/lxdb-api-XXXXXX", base && *base ? base : "/tmp");
+    snprintf(fixture->dir, sizeof fixture->dir, "%s/lxdb-api-XXXXXX",
+             base && *base ? base : "/tmp");
     if (!mkdtemp(fixture->dir)) {
         print_error("%s: %s\n", fixture->dir, strerror(errno));
         free(fixture);
@@ -79,7 +80,7 @@ void assert_code_at(int rc, int want, const char *text, const char *file, int li
     _fail(file, line);
 }
 
-/* ---- Databases ------------------------------------------------------------------------------------ */
+/* ---- Databases ------------------------------------------------------------------------------- */
 
 lxdb *open_with(const char *path, uint32_t flags)
 {
@@ -211,7 +212,7 @@ uint8_t *noise(size_t len, uint64_t seed)
     return bytes;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 const char *in_directory(const struct fixture *fixture, const char *name)
 {
@@ -299,7 +300,7 @@ void check_files(const struct fixture *fixture, const char *names)
     assert_string_equal(found, names);
 }
 
-/* ---- Processes ------------------------------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 static int child_status(void (*body)(const struct fixture *), const struct fixture *fixture,
                         bool unprivileged)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the public interface share: a fresh directory for each test, a database in it, keys
- * and values as C strings, files and child processes. A failed assertion ends the test.
+ * What the tests of the public interface share: a fresh directory for each test, a database in it,
+ * keys and values as C strings, files and child processes. A failed assertion ends the test.
  */
 #ifndef LX_TESTS_API_HARNESS_H
 #define LX_TESTS_API_HARNESS_H
@@ -32,9 +32,9 @@ int fresh_directory(void **state);
 int fresh_database(void **state); /* opened with the defaults */
 int remove_all(void **state);
 
-#define test_in_directory(function) \
+#define test_in_directory(function)                                                                \
     cmocka_unit_test_setup_teardown(function, fresh_directory, remove_all)
-#define test_in_database(function) \
+#define test_in_database(function)                                                                 \
     cmocka_unit_test_setup_teardown(function, fresh_database, remove_all)
 
 /* Fails with both codes in words, and lxdb_errmsg(). */
@@ -42,7 +42,7 @@ int remove_all(void **state);
 void assert_code_at(int rc, int want, const char *text, const char *file, int line);
 #define assert_ok(rc) assert_code(rc, LXDB_OK)
 
-/* ---- Databases ------------------------------------------------------------------------------------ */
+/* ---- Databases ------------------------------------------------------------------------------- */
 
 lxdb *open_database(const char *path); /* with the defaults, and LXDB_NOCREATE */
 lxdb *open_with(const char *path, uint32_t flags);
@@ -64,7 +64,7 @@ void check_keys(lxdb *db, const char *prefix, uint32_t flags, const char *keys);
 /* Bytes that differ everywhere, made from `seed`; to be freed. */
 uint8_t *noise(size_t len, uint64_t seed);
 
-/* ---- Files ---------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* A path in the fixture's directory, good until the next but three calls. */
 const char *in_directory(const struct fixture *fixture, const char *name);
@@ -76,14 +76,14 @@ unsigned file_mode(const char *path); /* permission bits */
 /* The names in the fixture's directory, sorted and joined with spaces. */
 void check_files(const struct fixture *fixture, const char *names);
 
-/* ---- Processes ------------------------------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 /* Run `body` in a child. What it is to do, and not cmocka, judges there, with child_require(). */
 void run_child(void (*body)(const struct fixture *fixture), const struct fixture *fixture);
 /* The same, and the child is to die of SIGKILL. */
 void run_child_killed(void (*body)(const struct fixture *fixture), const struct fixture *fixture);
-/* Give the directory (and with `files` what is in it) to the user that run_child_unprivileged() becomes;
- * nothing to do when we are not root. */
+/* Give the directory (and with `files` what is in it) to the user that run_child_unprivileged()
+ * becomes; nothing to do when we are not root. */
 void give_away(const struct fixture *fixture, bool files);
 /* The same as a user other than root (and, when we are not root, as ourselves). */
 void run_child_unprivileged(void (*body)(const struct fixture *fixture),

@@ -39,7 +39,7 @@ static void check_rest(lxdb_iter *iter, unsigned from, unsigned n)
     lxdb_iter_close(iter);
 }
 
-/* ---- Order ---------------------------------------------------------------------------------------- */
+/* ---- Order ----------------------------------------------------------------------------------- */
 
 static void empty_database_has_only_an_end(void **state)
 {
@@ -90,7 +90,7 @@ static void order_survives_reopening_and_compaction(void **state)
     check_keys(fixture->db, "", 0, "c b a");
 }
 
-/* ---- What it yields ------------------------------------------------------------------------------- */
+/* ---- What it yields -------------------------------------------------------------------------- */
 
 static void values_come_with_their_keys(void **state)
 {
@@ -137,7 +137,8 @@ static void end_stays_the_end(void **state)
 static void prefix_selects_keys(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const keys[] = {"user:1", "user", "user:2", "use", "item:1", "user:10", "USER:1"};
+    static const char *const keys[] = {"user:1", "user",    "user:2", "use",
+                                       "item:1", "user:10", "USER:1"};
     for (size_t i = 0; i < COUNT(keys); i++)
         put(fixture->db, keys[i], "x");
     check_keys(fixture->db, "user:", 0, "user:1 user:2 user:10");
@@ -154,17 +155,26 @@ static void prefix_may_be_any_bytes(void **state)
     lxdb_iter *iter = NULL;
     const void *key;
     size_t len;
-    assert_ok(lxdb_write(fixture->db, "\0\xff" "a", 3, "1", 1));
-    assert_ok(lxdb_write(fixture->db, "\0\xfe" "a", 3, "2", 1));
+    assert_ok(lxdb_write(fixture->db,
+                         "\0\xff"
+                         "a",
+                         3, "1", 1));
+    assert_ok(lxdb_write(fixture->db,
+                         "\0\xfe"
+                         "a",
+                         3, "2", 1));
     assert_ok(lxdb_iter_open(fixture->db, "\0\xff", 2, 0, &iter));
     assert_ok(lxdb_iter_next(iter, &key, &len, NULL, NULL));
     assert_int_equal(len, 3);
-    assert_memory_equal(key, "\0\xff" "a", 3);
+    assert_memory_equal(key,
+                        "\0\xff"
+                        "a",
+                        3);
     assert_code(lxdb_iter_next(iter, &key, &len, NULL, NULL), LXDB_NOTFOUND);
     lxdb_iter_close(iter);
 }
 
-/* ---- The state as of open ------------------------------------------------------------------------- */
+/* ---- The state as of open -------------------------------------------------------------------- */
 
 static void later_writes_do_not_show(void **state)
 {
@@ -318,7 +328,7 @@ static void wrong_arguments_are_invalid(void **state)
     assert_code(lxdb_iter_next(NULL, &key, &len, NULL, NULL), LXDB_INVALID);
 }
 
-/* ---- Count and clear ------------------------------------------------------------------------------- */
+/* ---- Count and clear ------------------------------------------------------------------------- */
 
 static void count_follows_every_change(void **state)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Says what the JSON checker makes of texts, for tests/api/json_python.py. On stdin: texts, each after
- * its length as 4 bytes big-endian. On stdout one line for each:
+ * Says what the JSON checker makes of texts, for tests/api/json_python.py. On stdin: texts, each
+ * after its length as 4 bytes big-endian. On stdout one line for each:
  *
  *     no OFFSET WHY                 refused
  *     ok                            an object, array, true, false or null
  *     ok string HEX HEX             decoded; decoded and quoted again
- *     ok number INT DOUBLE PRINTED  INT or "-"; the double as hexadecimal float or "-", and as we print it
+ *     ok number INT DOUBLE PRINTED  INT or "-"; the double as hexadecimal float, and as we print
+ *                                   it, or "-" and "-"
  */
 #include "base/byteorder.h"
 #include "format/json.h"
@@ -54,8 +55,7 @@ static void print_number(const char *text, size_t len)
         printf("%" PRId64, whole);
     else
         putchar('-');
-    if (lx_json_to_double(text, len, &number) &&
-        lx_json_from_double(printed, &printed_len, number))
+    if (lx_json_to_double(text, len, &number) && lx_json_from_double(printed, &printed_len, number))
         printf(" %a %.*s", number, (int)printed_len, printed);
     else
         fputs(" - -", stdout);

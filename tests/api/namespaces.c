@@ -199,7 +199,7 @@ static void clear_of_the_database_clears_namespaces(void **state)
     assert_ok(lxdb_close(ns));
 }
 
-/* ---- Listing --------------------------------------------------------------------------------------- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 static void listing_of_none_is_null(void **state)
 {
@@ -277,7 +277,7 @@ static void listing_without_place_is_invalid(void **state)
     assert_code(lxdb_namespaces(fixture->db, &list, NULL), LXDB_INVALID);
 }
 
-/* ---- Handles --------------------------------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------------------------------- */
 
 static void wrong_names_are_refused(void **state)
 {

@@ -6,7 +6,7 @@
 
 #define TOO_LONG ((size_t)UINT32_MAX + 1)
 
-/* ---- One key ------------------------------------------------------------------------------------- */
+/* ---- One key --------------------------------------------------------------------------------- */
 
 static void create_new_key_is_stored(void **state)
 {
@@ -111,7 +111,7 @@ static void exists_tells_present_from_missing(void **state)
     assert_code(lxdb_exists(fixture->db, "key1", 4), LXDB_NOTFOUND);
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static void read_copies_the_value(void **state)
 {
@@ -210,7 +210,7 @@ static void free_of_null_is_fine(void **state)
     lxdb_free(NULL);
 }
 
-/* ---- Sizes ---------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 static void key_of_one_byte_works_for_every_byte(void **state)
 {
@@ -379,7 +379,7 @@ static void value_that_holds_a_record_is_no_record(void **state)
     free(file);
 }
 
-/* ---- Many ----------------------------------------------------------------------------------------- */
+/* ---- Many ------------------------------------------------------------------------------------ */
 
 static void thousands_of_keys_are_kept_through_reopening(void **state)
 {
@@ -402,7 +402,8 @@ static void deleted_half_stays_deleted_through_reopening(void **state)
     for (int pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < 4000; i++) {
             snprintf(key, sizeof key, "key-%u", i);
-            assert_code(lxdb_exists(fixture->db, key, strlen(key)), i % 2 ? LXDB_OK : LXDB_NOTFOUND);
+            assert_code(lxdb_exists(fixture->db, key, strlen(key)),
+                        i % 2 ? LXDB_OK : LXDB_NOTFOUND);
         }
         check_count(fixture->db, 2000);
         reopen(fixture);
@@ -435,7 +436,10 @@ static void put_only_file_is_header_and_plain_records(void **state)
     assert_int_equal(file_size(fixture->path), 10 + (11 + 1 + 3) + (11 + 2 + 0));
     size_t len;
     uint8_t *file = read_file(fixture->path, &len);
-    assert_memory_equal(file, "LXDB\0\x01\0\0\0\0\x01\0\x01\0\0\0\x03" "aone", 10 + 11);
+    assert_memory_equal(file,
+                        "LXDB\0\x01\0\0\0\0\x01\0\x01\0\0\0\x03"
+                        "aone",
+                        10 + 11);
     free(file);
 }
 

@@ -28,7 +28,7 @@ static void check_json(lxdb *db, const char *json)
 /* What is stored, with the tag. */
 #define check_stored(db, literal) check_bytes((db), KEY, (literal), sizeof(literal) - 1)
 
-/* ---- Bytes ---------------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 static void bytes_are_stored_behind_their_tag(void **state)
 {
@@ -95,14 +95,21 @@ static void get_bytes_of_json_is_type(void **state)
     assert_int_equal(len, 77);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void json_is_stored_exactly_as_given(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const texts[] = {
-        "null", " { \"b\" : 1 , \"a\" : 2 , \"b\" : 3 } ", "12345678901234567890123456789",
-        "1.10", "1E400", "\"\\u0041\\/\"", "[ ]", "\n\"gr\xc3\xbc\xc3\x9f" "e\"\n",
+        "null",
+        " { \"b\" : 1 , \"a\" : 2 , \"b\" : 3 } ",
+        "12345678901234567890123456789",
+        "1.10",
+        "1E400",
+        "\"\\u0041\\/\"",
+        "[ ]",
+        "\n\"gr\xc3\xbc\xc3\x9f"
+        "e\"\n",
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         set_json(fixture->db, texts[i]);
@@ -115,9 +122,9 @@ static void json_is_stored_exactly_as_given(void **state)
 static void set_json_of_other_text_is_json_and_stores_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const texts[] = {"",      " ",        "{",      "[1,]",       "NaN",
-                                        "01",    "'a'",      "nul",    "{\"a\":1}}", "\"\xff\"",
-                                        "\"\n\"", "\"\\ud800\"", "1 2", "\xef\xbb\xbf" "1"};
+    static const char *const texts[] = {"",       " ",           "{",   "[1,]",          "NaN",
+                                        "01",     "'a'",         "nul", "{\"a\":1}}",    "\"\xff\"",
+                                        "\"\n\"", "\"\\ud800\"", "1 2", "\xef\xbb\xbf{}"};
     for (size_t i = 0; i < COUNT(texts); i++)
         assert_code(lxdb_set_json(fixture->db, KEY, texts[i], strlen(texts[i])), LXDB_JSON);
     assert_code(lxdb_set_json(fixture->db, KEY, "1\0", 2), LXDB_JSON);
@@ -191,7 +198,7 @@ static void json_of_megabytes_comes_back(void **state)
     free(text);
 }
 
-/* ---- Strings -------------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 static void check_str(lxdb *db, const char *expected, size_t expected_len)
 {
@@ -206,10 +213,11 @@ static void check_str(lxdb *db, const char *expected, size_t expected_len)
 static void str_is_stored_as_a_json_string(void **state)
 {
     struct fixture *fixture = *state;
-    static const char text[] = "say \"hi\"\n\t\\ gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80 /";
+    static const char text[] = "say \"hi\"\n\t\\ gr\xc3\xbc\xc3\x9f"
+                               "e \xf0\x9f\x98\x80 /";
     assert_ok(lxdb_set_str(fixture->db, KEY, text, sizeof text - 1));
-    check_json(fixture->db,
-               "\"say \\\"hi\\\"\\n\\t\\\\ gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80 /\"");
+    check_json(fixture->db, "\"say \\\"hi\\\"\\n\\t\\\\ gr\xc3\xbc\xc3\x9f"
+                            "e \xf0\x9f\x98\x80 /\"");
     check_str(fixture->db, text, sizeof text - 1);
 }
 
@@ -245,8 +253,8 @@ static void str_of_every_length_comes_back(void **state)
 static void set_str_that_is_not_utf8_is_json(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const texts[] = {"\xff", "a\x80", "\xc0\x80", "\xed\xa0\x80", "\xc3",
-                                        "\xf4\x90\x80\x80"};
+    static const char *const texts[] = {"\xff",         "a\x80", "\xc0\x80",
+                                        "\xed\xa0\x80", "\xc3",  "\xf4\x90\x80\x80"};
     for (size_t i = 0; i < COUNT(texts); i++)
         assert_code(lxdb_set_str(fixture->db, KEY, texts[i], strlen(texts[i])), LXDB_JSON);
     check_missing(fixture->db, "key");
@@ -298,13 +306,20 @@ static void get_str_of_anything_else_is_type(void **state)
     assert_int_equal(len, 77);
 }
 
-/* ---- Integers ------------------------------------------------------------------------------------- */
+/* ---- Integers -------------------------------------------------------------------------------- */
 
 static void int_is_exact_over_64_bits(void **state)
 {
     struct fixture *fixture = *state;
-    static const int64_t numbers[] = {0, 1, -1, 9007199254740993, -9007199254740993,
-                                      INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1};
+    static const int64_t numbers[] = {0,
+                                      1,
+                                      -1,
+                                      9007199254740993,
+                                      -9007199254740993,
+                                      INT64_MAX,
+                                      INT64_MIN,
+                                      INT64_MAX - 1,
+                                      INT64_MIN + 1};
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int64_t number = 77;
         assert_ok(lxdb_set_int(fixture->db, KEY, numbers[i]));
@@ -338,8 +353,15 @@ static void get_int_behind_much_white_space_is_found(void **state)
 static void get_int_of_anything_else_is_type(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const texts[] = {"9223372036854775808", "-9223372036854775809", "1.0", "1e3",
-                                        "true", "null", "\"1\"", "[1]", "{}"};
+    static const char *const texts[] = {"9223372036854775808",
+                                        "-9223372036854775809",
+                                        "1.0",
+                                        "1e3",
+                                        "true",
+                                        "null",
+                                        "\"1\"",
+                                        "[1]",
+                                        "{}"};
     int64_t number = 77;
     for (size_t i = 0; i < COUNT(texts); i++) {
         set_json(fixture->db, texts[i]);
@@ -348,13 +370,13 @@ static void get_int_of_anything_else_is_type(void **state)
     assert_int_equal(number, 77);
 }
 
-/* ---- Doubles -------------------------------------------------------------------------------------- */
+/* ---- Doubles --------------------------------------------------------------------------------- */
 
 static void double_comes_back_the_same(void **state)
 {
     struct fixture *fixture = *state;
-    static const double numbers[] = {0.0,     -0.0,    0.1,     -1.5,       1e23,      1.0 / 3,
-                                     DBL_MAX, DBL_MIN, -DBL_MAX, 0x1p-1074, 0x1p-44,   123456789.125};
+    static const double numbers[] = {0.0,     -0.0,    0.1,      -1.5,      1e23,    1.0 / 3,
+                                     DBL_MAX, DBL_MIN, -DBL_MAX, 0x1p-1074, 0x1p-44, 123456789.125};
     for (size_t i = 0; i < COUNT(numbers); i++) {
         double number = 77;
         assert_ok(lxdb_set_double(fixture->db, KEY, numbers[i]));
@@ -402,7 +424,7 @@ static void get_double_of_anything_else_is_type(void **state)
     assert_true(number == 77);
 }
 
-/* ---- Truth and null ------------------------------------------------------------------------------- */
+/* ---- Truth and null -------------------------------------------------------------------------- */
 
 static void bool_comes_back_as_one_or_zero(void **state)
 {
@@ -437,7 +459,7 @@ static void null_is_stored_as_null(void **state)
     check_stored(fixture->db, "\x01null");
 }
 
-/* ---- All of them ---------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 /* The code of every typed get on "key"; they must agree. */
 static void check_all_gets(lxdb *db, int want)
@@ -474,7 +496,9 @@ static void get_of_empty_value_is_type(void **state)
 static void get_of_value_with_unknown_tag_is_type(void **state)
 {
     struct fixture *fixture = *state;
-    put(fixture->db, "key", "\x02" "1");
+    put(fixture->db, "key",
+        "\x02"
+        "1");
     check_all_gets(fixture->db, LXDB_TYPE);
     char value[1000];
     memset(value, '1', sizeof value);
@@ -485,8 +509,17 @@ static void get_of_value_with_unknown_tag_is_type(void **state)
 static void get_of_text_that_is_no_json_despite_its_tag_is_type(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const values[] = {"\x01", "\x01\"", "\x01\"\\u12\"", "\x01-", "\x01" "1 2",
-                                         "\x01tru", "\x01\"\xff\"", "\x01\"\\ud800\"", "\x01" "1e"};
+    static const char *const values[] = {"\x01",
+                                         "\x01\"",
+                                         "\x01\"\\u12\"",
+                                         "\x01-",
+                                         "\x01"
+                                         "1 2",
+                                         "\x01tru",
+                                         "\x01\"\xff\"",
+                                         "\x01\"\\ud800\"",
+                                         "\x01"
+                                         "1e"};
     char *text;
     int64_t whole;
     double number;
@@ -562,13 +595,14 @@ static void typed_values_survive_reopening_and_namespaces(void **state)
     assert_ok(lxdb_close(ns));
 }
 
-/* ---- cJSON trees ---------------------------------------------------------------------------------- */
+/* ---- cJSON trees ----------------------------------------------------------------------------- */
 
 static void tree_comes_back_equal(void **state)
 {
     struct fixture *fixture = *state;
     static const char text[] =
-        "{\"name\":\"gr\xc3\xbc\xc3\x9f" "e\",\"list\":[1,2.5,-3,true,false,null,[],{}],\"deep\":{\"a\":[[0]]}}";
+        "{\"name\":\"gr\xc3\xbc\xc3\x9f"
+        "e\",\"list\":[1,2.5,-3,true,false,null,[],{}],\"deep\":{\"a\":[[0]]}}";
     cJSON *tree = cJSON_Parse(text), *got = NULL;
     assert_non_null(tree);
     assert_ok(lxdb_set(fixture->db, KEY, tree));

@@ -45,8 +45,14 @@ opened()
     "$LXDB" "$dir/$1.lxdb" set --raw probe added >"$dir/out" 2>"$dir/err" ||
         fault "$1" "set failed: $(cat "$dir/err")"
     printf '70726f6265\t6164646564\n' | LC_ALL=C sort - "$dir/expected" >"$dir/expected-more"
-    python3 "$reader" "$dir/$1.lxdb" >"$dir/out" 2>"$dir/err" ||
+    # Damage with lengths that lead over it stays where it is, and is reported by every verify.
+    case $1 in
+    bad_crc_* | bad_status_* | crash_rot_* | crash_group_below_* | watermark_not_*) step=--step ;;
+    *) step= ;;
+    esac
+    python3 "$reader" $step "$dir/$1.lxdb" >"$dir/out" 2>"$dir/err" ||
         fault "$1" "after a write: $(cat "$dir/err")"
+    [ -z "$step" ] || grep -q 'stepped over' "$dir/err" || fault "$1" 'the damage is gone'
     cmp -s "$dir/out" "$dir/expected-more" || fault "$1" 'after a write, the reader disagrees'
     "$LXDB" "$dir/$1.lxdb" export --format=hex >"$dir/out" 2>"$dir/err" || :
     cmp -s "$dir/out" "$dir/expected-more" || fault "$1" 'after a write, export differs'

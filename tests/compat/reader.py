@@ -6,7 +6,10 @@ It knows nothing of watermarks, control records, delete markers and expiry: it i
 version 1 sees. Status bytes are believed, dead records are passed over, the last live record of a
 key wins. Any byte that is not part of a whole record is an error, padding too.
 
-usage: reader.py FILE
+usage: reader.py [--step] FILE
+
+With --step, bytes that are no whole record are stepped over by the lengths that stand in them, and
+counted on stderr: for files that were closed with damage which was reported and left in its place.
 
 Prints KEYHEX<tab>VALUEHEX for each live record, sorted by key bytes. Exit code 1, with a message on
 stderr and nothing on stdout, if the file is not well formed to the byte.
@@ -24,7 +27,7 @@ class Malformed(Exception):
     """What is wrong, and where."""
 
 
-def records(data):
+def records(data, step=False):
     """Yield (status, key, value) of each record behind the header."""
     if len(data) < HEADER.size:
         raise Malformed(f"{len(data)} bytes are no header")
@@ -40,7 +43,7 @@ def records(data):
         if len(data) - at < HEAD.size:
             raise Malformed(f"offset {at}: {len(data) - at} bytes are no record")
         status, key_len, value_len = HEAD.unpack_from(data, at)
-        if status not in (0, 1):
+        if status not in (0, 1) and not step:
             raise Malformed(f"offset {at}: status {status}")
         if key_len == 0:
             raise Malformed(f"offset {at}: empty key")
@@ -53,20 +56,25 @@ def records(data):
         possible = (1,) if status == 1 else (1, 0)
         if all(zlib.crc32(data[at + 1:crc_at], zlib.crc32(bytes([born]))) != stored
                for born in possible):
-            raise Malformed(f"offset {at}: CRC does not match")
+            if not step:
+                raise Malformed(f"offset {at}: CRC does not match")
+            print(f"reader.py: offset {at}: stepped over", file=sys.stderr)
+            at = crc_at + CRC.size
+            continue
         yield status, data[key_at:value_at], data[value_at:crc_at]
         at = crc_at + CRC.size
 
 
 def main():
-    if len(sys.argv) != 2:
-        print("usage: reader.py FILE", file=sys.stderr)
+    step = sys.argv[1:2] == ["--step"]
+    if len(sys.argv) != 2 + step:
+        print("usage: reader.py [--step] FILE", file=sys.stderr)
         return 2
     live = {}
     try:
-        with open(sys.argv[1], "rb") as file:
+        with open(sys.argv[-1], "rb") as file:
             data = file.read()
-        for status, key, value in records(data):
+        for status, key, value in records(data, step):
             if status == 1:
                 live[key] = value
     except (OSError, Malformed) as fault:

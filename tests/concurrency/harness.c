@@ -469,6 +469,11 @@ void harness_until_least(const char *what, _Atomic uint64_t *word, uint64_t leas
     harness_until(what, least_reached, &condition);
 }
 
+void harness_await_steps(int worker, uint64_t steps)
+{
+    harness_until_least("waiting for steps", &core->slots[worker].progress, steps);
+}
+
 void harness_await_progress(int worker, uint64_t more)
 {
     harness_until_least("waiting for progress", &core->slots[worker].progress,

@@ -124,8 +124,10 @@ void harness_continue(int worker);
 void harness_stage(const char *stage);
 void harness_progress(void);
 uint64_t harness_progress_of(int worker);
-/* Return once the worker has made `more` steps from now on. */
+/* Return once the worker has made `more` steps from now on; for workers that go on stepping. */
 void harness_await_progress(int worker, uint64_t more);
+/* Return once it has made `steps` since its start. */
+void harness_await_steps(int worker, uint64_t steps);
 /* Poll until condition(arg) holds. */
 void harness_until(const char *what, bool (*condition)(void *arg), void *arg);
 /* As harness_until, for a word that has to become at least `least`. */

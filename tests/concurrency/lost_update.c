@@ -14,6 +14,8 @@
 #define THREADS 3u
 #define COUNTERS 3u
 #define STEPS 2000u
+#define PARTS 4u
+#define THREAD_STEPS 3000u
 #define RACED_KEYS 300u
 
 struct race {
@@ -22,20 +24,22 @@ struct race {
     harness_barrier *barrier;
     _Atomic uint64_t next;       /* hands out streams of chance */
     _Atomic uint64_t steps_left; /* of all who increment, for the compactor */
+    _Atomic uint64_t compactions;
     _Atomic int64_t expected[COUNTERS];
     _Atomic unsigned char *seen[COUNTERS]; /* by sum: given out already */
     _Atomic unsigned winner[RACED_KEYS];
 };
 
-static struct race *race_new(const char *name, unsigned actors, unsigned sums)
+/* `actors` come to the barrier, each with `threads` that make `steps`. */
+static struct race *race_new(const char *name, unsigned actors, unsigned threads, unsigned steps)
 {
     struct race *race = harness_shared(sizeof(*race));
 
     race->path = harness_path(name);
-    race->steps = harness_rounds(STEPS);
+    race->steps = steps;
     race->barrier = harness_barrier_new(actors);
     for (unsigned i = 0; i < COUNTERS; i++)
-        race->seen[i] = harness_shared((size_t)sums + 1);
+        race->seen[i] = harness_shared((size_t)actors * threads * steps + 1);
     return race;
 }
 
@@ -152,7 +156,7 @@ static void cas_worker(void *arg)
 
 static void processes_run(const char *name, harness_work work)
 {
-    struct race *race = race_new(name, PROCESSES, PROCESSES * harness_rounds(STEPS));
+    struct race *race = race_new(name, PROCESSES, 1, harness_rounds(STEPS));
     int workers[PROCESSES];
 
     harness_phase("processes stepping");
@@ -185,11 +189,15 @@ struct thread {
     lxdb *db;
 };
 
+/* In parts, with a compaction between them at least: else a fast machine is done before the first. */
 static void *thread_run(void *arg)
 {
     struct thread *thread = arg;
 
-    steps_run(thread->race, thread->db, BOTH);
+    for (unsigned part = 0; part < PARTS; part++) {
+        harness_until_least("compaction", &thread->race->compactions, part);
+        steps_run(thread->race, thread->db, BOTH);
+    }
     return NULL;
 }
 
@@ -217,6 +225,7 @@ static void compactor(void *arg)
     harness_stage("compacting");
     while (atomic_load(&race->steps_left) > 0) {
         CHECK_OK(db, lxdb_compact(db, NULL));
+        (void)atomic_fetch_add(&race->compactions, 1);
         harness_count("compactions", 1);
         harness_progress();
     }
@@ -226,11 +235,12 @@ static void compactor(void *arg)
 static void lost_update_threads_in_processes_beside_compaction_add_up(void)
 {
     unsigned actors = PROCESSES / 2;
-    unsigned sums = actors * THREADS * harness_rounds(STEPS);
-    struct race *race = race_new("threads", actors + 1, sums);
+    unsigned steps = harness_rounds(THREAD_STEPS);
+    struct race *race = race_new("threads", actors + 1, THREADS, PARTS * steps);
     int workers[PROCESSES];
 
-    race->steps_left = sums;
+    race->steps = steps;
+    race->steps_left = (uint64_t)actors * THREADS * PARTS * steps;
     harness_phase("threads stepping");
     for (unsigned i = 0; i < actors; i++)
         workers[i] = harness_start("threads", threads_worker, race);
@@ -288,7 +298,7 @@ static void creator(void *arg)
 
 static void lost_update_raced_creation_has_one_winner(void)
 {
-    struct race *race = race_new("create", PROCESSES, 1);
+    struct race *race = race_new("create", PROCESSES, 1, 1);
     int workers[PROCESSES];
     char key[32];
     size_t key_len;

@@ -339,7 +339,7 @@ static void read_only_alone_on_crashed_file_sees_it_and_changes_nothing(void)
         images_take(scene, before);
         harness_phase("read-only, alone");
         reader = harness_start("reader", sole_reader_run, scene);
-        harness_await_progress(reader, 1);
+        harness_await_steps(reader, 1);
         images_check(scene, before, "while open");
         atomic_store(&scene->stop, 1);
         harness_wait(reader);

@@ -17,6 +17,7 @@
 #define PAIRS 40u
 #define LEN_LEAST 1500u
 #define LEN_SPREAD 12000u
+#define SPACE_MOST (UINT64_C(1) << 30) /* for some 3 MiB of live data */
 
 struct work {
     const char *path;
@@ -40,6 +41,17 @@ static bool stopped(const struct work *work)
 
 /* ---- Writers --------------------------------------------------------------------------------- */
 
+/* Compaction has to keep up with a writer at full speed. */
+static void space_check(lxdb *db)
+{
+    lxdb_stat_info info;
+
+    CHECK_OK(db, lxdb_stat(db, &info));
+    CHECK(info.data_size < SPACE_MOST, "%llu live bytes take %llu",
+          (unsigned long long)info.live_bytes, (unsigned long long)info.data_size);
+    harness_count_max("largest data file, MiB", info.data_size >> 20);
+}
+
 static void writer(void *arg)
 {
     struct work *work = arg;
@@ -58,7 +70,8 @@ static void writer(void *arg)
         CHECK_OK(db, harness_value_write(db, key, (size_t)key_len, version,
                                          LEN_LEAST + harness_below(&rng, LEN_SPREAD)));
         atomic_store(&work->acked[number], version);
-        (void)atomic_fetch_add(&work->writes, 1);
+        if ((atomic_fetch_add(&work->writes, 1) & 255) == 0)
+            space_check(db);
         harness_progress();
     }
     CHECK_OK(NULL, lxdb_close(db));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The demo: real records, many processes, one database, one of them killed.
+ * The demo: real records, many processes, one database, some of them killed.
  *
  *     demo [--short] ISO-CODES-FOLDER DIRECTORY
  *
  * Four writers store the records of the ISO lists at once, partly each its own, partly all the same
- * ones, while two readers check what they find. One writer gets a SIGKILL while it holds the lock
- * that orders all writers, and is started again. At the end the database has to hold what was
+ * ones, while two readers check what they find. Now and then a writer gets a SIGKILL while it holds
+ * the lock that orders all writers, and is started again. At the end the database has to hold what was
  * acknowledged, all of it and nothing else. DIRECTORY is left with demo.lxdb, closed, and with
  * `expected`: the lines that a reader of the file format has to print for it.
  *
@@ -34,11 +34,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PASSES 24
-#define SHORT_PASSES 12
+#define WORK_MS 2500
+#define KILLS 5
+#define SHORT_WORK_MS 300
+#define SHORT_KILLS 2
 #define SHORT_RECORDS 256 /* of each list */
 #define DEADLINE_S 120
 #define KILL_TRIES 500
+
+struct death {
+    unsigned writer;
+    uint64_t steps; /* done by then */
+    enum call call;
+    bool held_lock;
+    uint64_t at;    /* ns since the beginning */
+    uint64_t until; /* ns from the kill to another writer's success */
+};
 
 struct demo {
     struct source source;
@@ -47,19 +58,15 @@ struct demo {
     char expected[4096]; /* of the list of expected lines */
     uint64_t seed;
     uint64_t chance; /* the parent's own stream */
-    unsigned passes;
-    int start[2]; /* pipes */
-    int call[2];
+    unsigned work_ms;
+    unsigned n_deaths;
+    struct death deaths[KILLS];
+    int start[2]; /* a pipe */
     pid_t parent;
     pid_t writers[WRITERS];
     pid_t readers[READERS];
     uint64_t began_at;
     uint64_t ended_at;
-    /* The kill. */
-    unsigned victim;
-    uint64_t victim_steps; /* done when it was killed */
-    enum call victim_call;
-    bool victim_held_lock;
 };
 
 /* ---- Processes ------------------------------------------------------------------------------- */
@@ -84,78 +91,50 @@ static pid_t fork_child(const struct demo *demo)
     return child;
 }
 
-/* Whether a byte came, and not the end of the pipe. */
-static bool await_byte(int fd)
+/* In a child: wait for the end of the pipe, which all children see at once. */
+static void await_start(const struct demo *demo)
 {
     char byte;
-    ssize_t n;
 
-    do
-        n = read(fd, &byte, 1);
-    while (n < 0 && errno == EINTR);
-    return n > 0;
-}
-
-/* A child's part of the pipes: to wait for the end of `start`, which all children see at once, and
- * for the victim, to keep its end of `call`. */
-static void await_start(struct demo *demo, bool victim)
-{
     close(demo->start[1]);
-    close(demo->call[0]);
-    if (!victim)
-        close(demo->call[1]);
-    await_byte(demo->start[0]);
+    while (read(demo->start[0], &byte, 1) < 0 && errno == EINTR)
+        continue;
     close(demo->start[0]);
 }
 
-static void start_writer(struct demo *demo, unsigned writer, uint64_t call_after, bool again)
+static void start_writer(struct demo *demo, unsigned writer)
 {
-    struct writer_job job = {
-        .source = &demo->source,
-        .ledger = demo->ledger,
-        .path = demo->path,
-        .writer = writer,
-        .passes = demo->passes,
-        .call_after = call_after,
-        .call_fd = demo->call[1],
-    };
+    const struct writer_job job = {
+        .source = &demo->source, .ledger = demo->ledger, .path = demo->path, .writer = writer};
 
     demo->writers[writer] = fork_child(demo);
     if (demo->writers[writer] != 0)
         return;
-    if (!again)
-        await_start(demo, call_after != 0);
+    await_start(demo);
     writer_run(&job);
     exit(0);
 }
 
 static void start_reader(struct demo *demo, unsigned reader)
 {
-    struct reader_job job = {
-        .source = &demo->source,
-        .ledger = demo->ledger,
-        .path = demo->path,
-        .reader = reader,
-        .seed = demo->seed,
-    };
+    const struct reader_job job = {.source = &demo->source,
+                                   .ledger = demo->ledger,
+                                   .path = demo->path,
+                                   .reader = reader,
+                                   .seed = demo->seed};
 
     demo->readers[reader] = fork_child(demo);
     if (demo->readers[reader] != 0)
         return;
-    await_start(demo, false);
+    await_start(demo);
     reader_run(&job);
     exit(0);
 }
 
-/* It must end well by itself; the sentence about it is its own, unless a signal ended it. */
-static void await_end(pid_t child, const char *role, unsigned number)
+/* A child has ended: it must have done so well. Unless a signal ended it, the sentence about it is
+ * its own. */
+static void check_end(int status, const char *role, unsigned number)
 {
-    int status;
-
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR)
-            demo_fail("cannot wait for a process: %s", strerror(errno));
-    }
     if (WIFSIGNALED(status))
         demo_fail("%s %u died of signal %d (%s)", role, number + 1, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
@@ -163,113 +142,148 @@ static void await_end(pid_t child, const char *role, unsigned number)
         demo_fail("%s %u ended with status %d", role, number + 1, WEXITSTATUS(status));
 }
 
-/* ---- The kill -------------------------------------------------------------------------------- */
-
-/* Stop the victim, and return when the kernel has stopped all of it. */
-static void stop_victim(const struct demo *demo, pid_t pid)
+static int await_change(pid_t child, int options)
 {
     int status;
 
-    kill(pid, SIGSTOP);
-    while (waitpid(pid, &status, WUNTRACED) < 0) {
+    while (waitpid(child, &status, options) < 0) {
         if (errno != EINTR)
             demo_fail("cannot wait for a process: %s", strerror(errno));
     }
-    if (!WIFSTOPPED(status))
-        demo_fail("writer %u ended before it could be killed", demo->victim + 1);
+    return status;
 }
 
-/* Stop the victim again and again until it is seen to hold the writer lock. It is stopped then. */
-static bool stop_with_lock(const struct demo *demo, lxdb *db, pid_t pid)
+/* Nobody is to end before he is told. */
+static void check_alive(pid_t child, const char *role, unsigned number)
 {
+    int status;
+
+    if (waitpid(child, &status, WNOHANG) == 0)
+        return;
+    check_end(status, role, number);
+    demo_fail("%s %u ended too early", role, number + 1);
+}
+
+/* Pass some time, minding the children. `without` is a writer that is none at the moment. */
+static void pass_time(const struct demo *demo, uint64_t ns, unsigned without)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ns / 1000000000u),
+                                  .tv_nsec = (long)(ns % 1000000000u)};
+
+    nanosleep(&time, NULL);
+    for (unsigned w = 0; w < WRITERS; w++) {
+        if (w != without)
+            check_alive(demo->writers[w], "writer", w);
+    }
+    for (unsigned r = 0; r < READERS; r++)
+        check_alive(demo->readers[r], "reader", r);
+}
+
+/* ---- The kill -------------------------------------------------------------------------------- */
+
+/* Stop the victim again and again until it is seen to hold the writer lock. It is stopped then. */
+static bool stop_with_lock(struct demo *demo, lxdb *db, unsigned victim)
+{
+    pid_t pid = demo->writers[victim];
+
     for (unsigned i = 0; i < KILL_TRIES; i++) {
-        const struct timespec moment = {.tv_nsec = 20000 + (long)(i * 7919 % 100000)};
         lxdb_stat_info info;
 
-        stop_victim(demo, pid);
+        if (i != 0) {
+            kill(pid, SIGCONT);
+            pass_time(demo, 20000 + demo_random(&demo->chance) % 100000, victim);
+        }
+        kill(pid, SIGSTOP);
+        if (!WIFSTOPPED(await_change(pid, WUNTRACED)))
+            demo_fail("writer %u ended too early", victim + 1);
         demo_require(lxdb_stat(db, &info), "asking who holds the writer lock");
         if (info.lock_pid == (uint32_t)pid)
             return true;
-        if (i + 1 < KILL_TRIES) {
-            kill(pid, SIGCONT);
-            nanosleep(&moment, NULL);
-        }
     }
     return false;
 }
 
-static void kill_victim(struct demo *demo)
+/* Kill the victim while it is at work; return when another writer has gone on. */
+static void kill_writer(struct demo *demo, struct death *death, unsigned victim)
 {
-    struct writer_entry *entry = &demo->ledger->writers[demo->victim];
-    pid_t pid = demo->writers[demo->victim];
+    struct ledger *ledger = demo->ledger;
+    struct writer_entry *entry = &ledger->writers[victim];
+    uint64_t steps = atomic_load(&entry->steps);
+    const lxdb_options watch = {.size = sizeof watch, .flags = LXDB_RDONLY};
     lxdb *db;
 
-    demo_require(lxdb_open(demo->path, NULL, &db), "opening the database");
-    demo->victim_held_lock = stop_with_lock(demo, db, pid);
-    demo->victim_steps = atomic_load(&entry->steps);
-    demo->victim_call = (enum call)atomic_load(&entry->call);
-    atomic_store(&demo->ledger->killed_at, demo_now());
-    kill(pid, SIGKILL);
-    if (waitpid(pid, NULL, 0) != pid)
-        demo_fail("cannot wait for the killed writer: %s", strerror(errno));
+    while (atomic_load(&entry->steps) == steps)
+        pass_time(demo, 100000, WRITERS);
+    demo_require(lxdb_open(demo->path, &watch, &db), "opening the database");
+    death->writer = victim;
+    death->held_lock = stop_with_lock(demo, db, victim);
+    death->steps = atomic_load(&entry->steps);
+    death->call = (enum call)atomic_load(&entry->call);
+
+    atomic_store(&ledger->victim, victim);
+    atomic_store(&ledger->went_on_at, 0);
+    atomic_store(&ledger->killed_at, demo_now());
+    kill(demo->writers[victim], SIGKILL);
+    if (!WIFSIGNALED(await_change(demo->writers[victim], 0)))
+        demo_fail("writer %u was not killed", victim + 1);
+    while (atomic_load(&ledger->went_on_at) == 0)
+        pass_time(demo, 100000, victim);
+    death->at = atomic_load(&ledger->killed_at) - demo->began_at;
+    death->until = atomic_load(&ledger->went_on_at) - atomic_load(&ledger->killed_at);
     demo_require(lxdb_close(db), "closing the database");
 }
 
 /* ---- The work -------------------------------------------------------------------------------- */
 
-static uint64_t steps_of(const struct demo *demo, unsigned writer)
-{
-    size_t n;
-
-    free(writer_plan(&demo->source, writer, &n));
-    return (uint64_t)n * demo->passes;
-}
-
-/* Each step draws one ticket, and the step that a kill cut off draws another. */
-static void make_ledger(struct demo *demo)
-{
-    uint64_t tickets = 1;
-
-    for (unsigned w = 0; w < WRITERS; w++)
-        tickets += steps_of(demo, w);
-    demo->ledger = ledger_new(&demo->source, tickets);
-}
-
-/* Start all, and let them begin. The victim gets the number of steps after which it calls. */
 static void start_all(struct demo *demo)
 {
-    uint64_t steps = steps_of(demo, demo->victim);
-    uint64_t call_after = 1 + steps / 8 + demo_random(&demo->chance) % (steps / 4 + 1);
-
-    if (pipe(demo->start) != 0 || pipe(demo->call) != 0)
+    if (pipe(demo->start) != 0)
         demo_fail("cannot make a pipe: %s", strerror(errno));
     for (unsigned w = 0; w < WRITERS; w++)
-        start_writer(demo, w, w == demo->victim ? call_after : 0, false);
+        start_writer(demo, w);
     for (unsigned r = 0; r < READERS; r++)
         start_reader(demo, r);
-    close(demo->call[1]);
-    close(demo->start[0]);
     demo->began_at = demo_now();
     close(demo->start[1]);
 }
 
-static void work(struct demo *demo)
+static void end_all(struct demo *demo)
 {
-    demo->victim = (unsigned)(demo_random(&demo->chance) % WRITERS);
-    start_all(demo);
-    if (!await_byte(demo->call[0])) {
-        await_end(demo->writers[demo->victim], "writer", demo->victim);
-        demo_fail("writer %u ended before it could be killed", demo->victim + 1);
-    }
-    close(demo->call[0]);
-    kill_victim(demo);
-    start_writer(demo, demo->victim, 0, true);
+    atomic_store(&demo->ledger->enough, true);
     for (unsigned w = 0; w < WRITERS; w++)
-        await_end(demo->writers[w], "writer", w);
+        check_end(await_change(demo->writers[w], 0), "writer", w);
     demo->ended_at = demo_now();
     atomic_store(&demo->ledger->finished, true);
     for (unsigned r = 0; r < READERS; r++)
-        await_end(demo->readers[r], "reader", r);
+        check_end(await_change(demo->readers[r], 0), "reader", r);
+    close(demo->start[0]);
+}
+
+static void pass_until(const struct demo *demo, uint64_t ns_since_beginning)
+{
+    uint64_t until = demo->began_at + ns_since_beginning;
+    uint64_t now = demo_now();
+
+    pass_time(demo, until > now ? until - now : 0, WRITERS);
+}
+
+/* One kill in each part of the time, at a random moment; the first one right at the beginning,
+ * while the records are stored for the first time. */
+static void work(struct demo *demo)
+{
+    uint64_t part = demo->work_ms * UINT64_C(1000000) / demo->n_deaths;
+
+    start_all(demo);
+    for (unsigned i = 0; i < demo->n_deaths; i++) {
+        unsigned victim = (unsigned)(demo_random(&demo->chance) % WRITERS);
+
+        if (i != 0)
+            pass_until(demo, i * part + demo_random(&demo->chance) % part);
+        kill_writer(demo, &demo->deaths[i], victim);
+        start_writer(demo, victim);
+    }
+    pass_until(demo, demo->work_ms * UINT64_C(1000000));
+    end_all(demo);
 }
 
 /* ---- What is said ---------------------------------------------------------------------------- */
@@ -306,21 +320,20 @@ static const char *call_name(enum call call)
     }
 }
 
-static void say_kill(const struct demo *demo)
+static void say_deaths(const struct demo *demo)
 {
-    uint64_t went_on_at = atomic_load(&demo->ledger->went_on_at);
-    uint64_t us = went_on_at == 0 ? 0 : (went_on_at - atomic_load(&demo->ledger->killed_at)) / 1000;
+    for (unsigned i = 0; i < demo->n_deaths; i++) {
+        const struct death *death = &demo->deaths[i];
+        uint64_t ms = death->at / 1000000;
+        uint64_t us = death->until / 1000;
 
-    printf("  kill -9    writer %u, after step %s of %s, %s %s\n", demo->victim + 1,
-           demo_grouped(demo->victim_steps), demo_grouped(steps_of(demo, demo->victim)),
-           demo->victim_held_lock ? "holding the writer lock and" : "while",
-           call_name(demo->victim_call));
-    if (went_on_at == 0)
-        printf("             the other writers had finished; then it was started again\n");
-    else
-        printf("             another writer's next call was done %" PRIu64 ".%" PRIu64
-               " ms later; then it was started again\n",
-               us / 1000, us / 100 % 10);
+        printf("  kill -9    writer %u at %" PRIu64 ".%03" PRIu64
+               " s, %s; others went on after %" PRIu64 ".%" PRIu64 " ms\n"
+               "             %s\n",
+               death->writer + 1, ms / 1000, ms % 1000,
+               death->held_lock ? "holding the lock" : "at work", us / 1000, us / 100 % 10,
+               call_name(death->call));
+    }
 }
 
 static void say_work(const struct demo *demo)
@@ -328,6 +341,7 @@ static void say_work(const struct demo *demo)
     const struct ledger *ledger = demo->ledger;
     uint64_t ms = (demo->ended_at - demo->began_at) / 1000000;
     uint64_t compactions = 0;
+    uint64_t size = 0;
 
     printf("\nThe work: %d writers and %d readers at once, %" PRIu64 ".%" PRIu64
            " s (LXDB_TEST_SEED=%" PRIu64 ")\n",
@@ -340,7 +354,7 @@ static void say_work(const struct demo *demo)
                demo_grouped(atomic_load(&entry->batches)),
                demo_grouped(atomic_load(&entry->tickets)));
     }
-    say_kill(demo);
+    say_deaths(demo);
     for (unsigned r = 0; r < READERS; r++) {
         const struct reader_entry *entry = &ledger->readers[r];
 
@@ -349,16 +363,28 @@ static void say_work(const struct demo *demo)
                demo_grouped(atomic_load(&entry->iterations)));
         if (atomic_load(&entry->compactions) > compactions)
             compactions = atomic_load(&entry->compactions);
+        if (atomic_load(&entry->size_max) > size)
+            size = atomic_load(&entry->size_max);
     }
-    printf("  meanwhile  %s, which nobody waited for\n", demo_counted(compactions, "compaction"));
+    printf("  meanwhile  %s; the file never had more than %s bytes\n",
+           demo_counted(compactions, "compaction"), demo_grouped(size));
+}
+
+static unsigned killed_drawing(const struct demo *demo)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < demo->n_deaths; i++)
+        n += demo->deaths[i].call == DRAW_TICKET;
+    return n;
 }
 
 /* Doing nothing proves nothing. */
 static void check_work(const struct demo *demo)
 {
     for (unsigned w = 0; w < WRITERS; w++) {
-        if (atomic_load(&demo->ledger->writers[w].steps) != steps_of(demo, w))
-            demo_fail("writer %u ended before its work was done", w + 1);
+        if (atomic_load(&demo->ledger->writers[w].steps) == 0)
+            demo_fail("writer %u stored nothing", w + 1);
     }
     for (unsigned r = 0; r < READERS; r++) {
         const struct reader_entry *entry = &demo->ledger->readers[r];
@@ -408,13 +434,14 @@ int main(int argc, char **argv)
     demo.parent = getpid();
     demo.seed = choose_seed();
     demo.chance = demo.seed;
-    demo.passes = brief ? SHORT_PASSES : PASSES;
+    demo.work_ms = brief ? SHORT_WORK_MS : WORK_MS;
+    demo.n_deaths = brief ? SHORT_KILLS : KILLS;
     snprintf(demo.path, sizeof demo.path, "%s/demo.lxdb", folders[1]);
     snprintf(demo.expected, sizeof demo.expected, "%s/expected", folders[1]);
     source_load(&demo.source, folders[0], brief ? SHORT_RECORDS : 0);
     say_source(&demo, folders[0]);
 
-    make_ledger(&demo);
+    demo.ledger = ledger_new(&demo.source);
     work(&demo);
     check_work(&demo);
     say_work(&demo);
@@ -424,7 +451,7 @@ int main(int argc, char **argv)
                                   .ledger = demo.ledger,
                                   .path = demo.path,
                                   .expected = demo.expected,
-                                  .killed_in = demo.victim_call});
+                                  .killed_drawing = killed_drawing(&demo)});
     source_free(&demo.source);
     return 0;
 }

@@ -12,20 +12,20 @@
 /* Zeroed, and left to the end of the process. */
 static void *share(size_t n, size_t size)
 {
-    void *memory = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (memory == MAP_FAILED)
         demo_fail("no shared memory for the ledger");
     return memory;
 }
 
-struct ledger *ledger_new(const struct source *source, uint64_t tickets_max)
+struct ledger *ledger_new(const struct source *source)
 {
     struct ledger *ledger = share(1, sizeof *ledger);
 
     ledger->states = share(source->n, sizeof *ledger->states);
-    ledger->tickets = share(tickets_max + 1, sizeof *ledger->tickets);
-    ledger->tickets_max = tickets_max;
+    ledger->tickets = share(TICKETS_MAX + 1, sizeof *ledger->tickets);
     return ledger;
 }
 
@@ -50,9 +50,8 @@ void ledger_ticket(struct ledger *ledger, uint64_t ticket, unsigned writer)
 {
     uint8_t owner;
 
-    if (ticket == 0 || ticket > ledger->tickets_max)
-        demo_fail("writer %u drew ticket %" PRIu64 ", more than were asked for", writer + 1,
-                  ticket);
+    if (ticket == 0 || ticket > TICKETS_MAX)
+        demo_fail("writer %u drew ticket %" PRIu64 ", of which there is none", writer + 1, ticket);
     owner = atomic_exchange(&ledger->tickets[ticket], (uint8_t)(writer + 1));
     if (owner != 0)
         demo_fail("an update was lost: ticket %" PRIu64 " went to writer %u and to writer %u",
@@ -81,7 +80,7 @@ uint64_t board_check(const struct ledger *ledger, const void *text, size_t len,
     if (len < sizeof copy)
         memcpy(copy, text, len);
     if (sscanf(copy, "{\"writer\": %u, \"ticket\": %" SCNu64, &writer, &ticket) != 2 ||
-        writer < 1 || writer > WRITERS || ticket < 1 || ticket > ledger->tickets_max ||
+        writer < 1 || writer > WRITERS || ticket < 1 || ticket > TICKETS_MAX ||
         board_text(writer - 1, ticket, again) != len || memcmp(again, text, len) != 0)
         demo_fail("the board holds what nobody wrote: %.*s", (int)len, (const char *)text);
     if (atomic_load(&ledger->tickets[ticket]) != writer)

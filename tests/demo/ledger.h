@@ -22,7 +22,7 @@
 
 #define WRITERS 4
 #define READERS 2
-#define NOBODY WRITERS
+#define TICKETS_MAX (1u << 24)
 
 #define SHARED_SPACE "shared"
 #define TICKETS_KEY "tickets"
@@ -56,25 +56,27 @@ struct reader_entry {
     _Alignas(64) _Atomic uint64_t reads; /* of one key; all right, or the reader ends the demo */
     _Atomic uint64_t boards;             /* read as a whole */
     _Atomic uint64_t iterations;
-    _Atomic uint64_t iterated; /* records seen by them */
-    _Atomic uint64_t compactions;
-    _Atomic uint64_t recoveries;
+    _Atomic uint64_t iterated;    /* records seen by them */
+    _Atomic uint64_t compactions; /* since the database was created */
+    _Atomic uint64_t size_max;    /* of the data file, in bytes */
 };
 
 struct ledger {
-    _Atomic uint64_t clock;      /* numbers the beginnings and ends of calls of all processes */
-    _Atomic bool finished;       /* the writers are; readers end */
-    _Atomic uint64_t killed_at;  /* demo_now(); 0: not yet */
-    _Atomic uint64_t went_on_at; /* first return of another writer's call begun after that */
+    _Atomic uint64_t clock; /* numbers the beginnings and ends of calls of all processes */
+    _Atomic bool enough;    /* writers end after the step they are in */
+    _Atomic bool finished;  /* the writers are; readers end */
+    /* Of the latest kill; times by demo_now(). */
+    _Atomic unsigned victim;
+    _Atomic uint64_t killed_at;  /* 0: nobody yet */
+    _Atomic uint64_t went_on_at; /* first return of another writer's call begun after that, or 0 */
     struct writer_entry writers[WRITERS];
     struct reader_entry readers[READERS];
     _Atomic uint8_t *states;  /* of each record */
     _Atomic uint8_t *tickets; /* [t]: 1 + the writer to whom t was handed out */
-    uint64_t tickets_max;
 };
 
-/* With room for `tickets_max` tickets. Processes forked later share it, at the same address. */
-struct ledger *ledger_new(const struct source *source, uint64_t tickets_max);
+/* Processes forked later share it, at the same address. */
+struct ledger *ledger_new(const struct source *source);
 
 void ledger_announce(struct ledger *ledger, size_t record);
 void ledger_acknowledge(struct ledger *ledger, size_t record);

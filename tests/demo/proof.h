@@ -12,9 +12,9 @@
 struct proof_job {
     const struct source *source;
     const struct ledger *ledger;
-    const char *path;     /* of the database, which nobody has open */
-    const char *expected; /* file to write: what a reader of the format has to find */
-    enum call killed_in; /* the call in which a writer was killed, and what it was about to store */
+    const char *path;        /* of the database, which nobody has open */
+    const char *expected;    /* file to write: what a reader of the format has to find */
+    unsigned killed_drawing; /* writers killed while they drew a ticket */
 };
 
 /* Prove, and say so line by line; what does not hold ends the demo. */

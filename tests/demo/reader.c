@@ -232,6 +232,16 @@ static void iterate_board(struct reader *reader)
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
+static void note_stat(struct reader *reader)
+{
+    lxdb_stat_info info;
+
+    demo_require(lxdb_stat(reader->spaces.db, &info), "asking for the counters");
+    atomic_store(&reader->entry->compactions, info.compactions);
+    if (info.data_size > atomic_load(&reader->entry->size_max))
+        atomic_store(&reader->entry->size_max, info.data_size);
+}
+
 static void read_round(struct reader *reader)
 {
     for (unsigned i = 0; i < READS_PER_ROUND; i += 2) {
@@ -243,15 +253,7 @@ static void read_round(struct reader *reader)
         read_board(reader);
     iterate_board(reader);
     iterate_list(reader, (unsigned)(demo_random(&reader->stream) % SOURCE_LISTS));
-}
-
-static void note_stat(struct reader *reader)
-{
-    lxdb_stat_info info;
-
-    demo_require(lxdb_stat(reader->spaces.db, &info), "asking for the counters");
-    atomic_store(&reader->entry->compactions, info.compactions);
-    atomic_store(&reader->entry->recoveries, info.recoveries);
+    note_stat(reader);
 }
 
 void reader_run(const struct reader_job *job)
@@ -269,7 +271,6 @@ void reader_run(const struct reader_job *job)
     spaces_open(&reader.spaces, job->source, job->path);
     while (!atomic_load(&job->ledger->finished))
         read_round(&reader);
-    note_stat(&reader);
     spaces_close(&reader.spaces);
     free(reader.before);
     free(reader.seen);

@@ -25,7 +25,7 @@ struct spaces {
 void spaces_open(struct spaces *spaces, const struct source *source, const char *path);
 void spaces_close(struct spaces *spaces);
 
-/* The chunks that a writer stores, in this order, in each of its passes. Freed with free(). */
+/* The chunks that a writer stores, in this order, again and again. Freed with free(). */
 uint32_t *writer_plan(const struct source *source, unsigned writer, size_t *ret_n);
 
 struct writer_job {
@@ -33,12 +33,10 @@ struct writer_job {
     struct ledger *ledger;
     const char *path;
     unsigned writer;
-    unsigned passes;     /* through the plan */
-    uint64_t call_after; /* steps after which to write a byte to call_fd; 0: never */
-    int call_fd;
 };
 
-/* Do the steps that the ledger does not show as done. */
+/* Go on with the step after those that the ledger shows as done, until all records of the plan are
+ * stored and it is enough. */
 void writer_run(const struct writer_job *job);
 
 struct reader_job {

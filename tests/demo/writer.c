@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A writer. Its work is a fixed row of steps, so that a restarted writer can go on where the ledger
- * says the killed one was; the step that was under way is done again, which changes nothing that
- * was stored by it.
+ * A writer. Its work is an endless row of steps, each given by its number, so that a restarted
+ * writer can go on where the ledger says the killed one was; the step that was under way is done
+ * again, which changes nothing that was stored by it.
  *
  * A step: draw a ticket from the counter, store a chunk of records, put the ticket on the board.
  */
@@ -10,10 +10,8 @@
 
 #include "tests/demo/common.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- The database ---------------------------------------------------------------------------- */
 
@@ -44,23 +42,25 @@ struct writer {
     struct ledger *ledger;
     struct writer_entry *entry;
     struct spaces spaces;
-    bool restarted;
-    bool after_kill; /* the call under way began after the kill of another */
+    uint64_t after_kill; /* when the kill was after which the call under way began */
 };
 
 static void begin_call(struct writer *writer, enum call call)
 {
-    writer->after_kill = !writer->restarted && atomic_load(&writer->ledger->killed_at) != 0;
+    writer->after_kill = atomic_load(&writer->ledger->killed_at);
     atomic_store(&writer->entry->call, call);
 }
 
 static void end_call(struct writer *writer, int rc, const char *what)
 {
+    struct ledger *ledger = writer->ledger;
     uint64_t never = 0;
 
     demo_require(rc, what);
-    if (writer->after_kill && atomic_load(&writer->ledger->went_on_at) == 0)
-        atomic_compare_exchange_strong(&writer->ledger->went_on_at, &never, demo_now());
+    if (writer->after_kill != 0 && atomic_load(&ledger->went_on_at) == 0 &&
+        atomic_load(&ledger->victim) != writer->job->writer &&
+        atomic_load(&ledger->killed_at) == writer->after_kill)
+        atomic_compare_exchange_strong(&ledger->went_on_at, &never, demo_now());
 }
 
 /* ---- The three parts of a step --------------------------------------------------------------- */
@@ -157,24 +157,16 @@ uint32_t *writer_plan(const struct source *source, unsigned writer, size_t *ret_
     return plan;
 }
 
-static void call_parent(const struct writer_job *job)
-{
-    while (write(job->call_fd, "", 1) < 0) {
-        if (errno != EINTR)
-            demo_fail("writer %u: its parent cannot be called", job->writer + 1);
-    }
-}
-
 void writer_run(const struct writer_job *job)
 {
     struct writer writer = {
         .job = job, .ledger = job->ledger, .entry = &job->ledger->writers[job->writer]};
+    uint64_t step = atomic_load(&writer.entry->steps);
     size_t n;
     uint32_t *plan = writer_plan(job->source, job->writer, &n);
 
     spaces_open(&writer.spaces, job->source, job->path);
-    writer.restarted = atomic_load(&writer.entry->call) != NO_CALL;
-    for (uint64_t step = atomic_load(&writer.entry->steps); step < n * job->passes; step++) {
+    while (step < n || !atomic_load(&job->ledger->enough)) {
         const struct chunk *chunk = &job->source->chunks[plan[step % n]];
         uint64_t ticket = draw_ticket(&writer);
 
@@ -183,9 +175,7 @@ void writer_run(const struct writer_job *job)
         else
             store_one_by_one(&writer, chunk);
         post_board(&writer, ticket);
-        atomic_store(&writer.entry->steps, step + 1);
-        if (step + 1 == job->call_after)
-            call_parent(job);
+        atomic_store(&writer.entry->steps, ++step);
     }
     spaces_close(&writer.spaces);
     free(plan);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -74,6 +75,18 @@ static void fail_leaves_errno_alone(void **state)
     assert_int_equal(errno, ENOTTY);
     lx_fail_errno(EIO, "%s", "something");
     assert_int_equal(errno, ENOTTY);
+}
+
+/* No multibyte character of the C locale, so that formatting fails. */
+static void fail_that_cannot_be_formatted_has_words_of_code_and_leaves_errno_alone(void **state)
+{
+    static const wchar_t unprintable[] = {0x110000, 0};
+
+    (void)state;
+    errno = ENOTTY;
+    assert_int_equal(lx_fail(LXDB_CORRUPT, "%ls", unprintable), LXDB_CORRUPT);
+    assert_int_equal(errno, ENOTTY);
+    assert_string_equal(lx_error_message(), lx_code_text(LXDB_CORRUPT));
 }
 
 static void fail_errno_appends_its_text(void **state)
@@ -241,6 +254,7 @@ int main(void)
         cmocka_unit_test(fail_keeps_sentence_and_returns_code),
         cmocka_unit_test(fail_with_kept_sentence_as_argument_wraps_it),
         cmocka_unit_test(fail_leaves_errno_alone),
+        cmocka_unit_test(fail_that_cannot_be_formatted_has_words_of_code_and_leaves_errno_alone),
         cmocka_unit_test(fail_errno_appends_its_text),
         cmocka_unit_test(fail_errno_maps_errno_to_code),
         cmocka_unit_test(fail_errno_with_unknown_errno_has_its_number),

@@ -15,7 +15,10 @@ struct text {
     const char *bytes;
     size_t len;
 };
-#define TEXT(literal) {(literal), sizeof(literal) - 1}
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* A refused text, and the offset of the first byte that cannot stand there. */
@@ -24,8 +27,14 @@ struct refused {
     size_t len;
     size_t at;
 };
-#define REFUSED(literal, at) {(literal), sizeof(literal) - 1, (at)}
-#define CUT(literal) {(literal), sizeof(literal) - 1, sizeof(literal) - 1}
+#define REFUSED(literal, at)                                                                       \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1, (at)                                                       \
+    }
+#define CUT(literal)                                                                               \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1, sizeof(literal) - 1                                        \
+    }
 
 /* The text in memory of exactly its length, so that a sanitizer sees a read past its end. */
 static char *exact_copy(const char *bytes, size_t len)
@@ -57,24 +66,38 @@ static void check_refused(const struct refused *texts, size_t n)
         if (lx_json_check(copy, texts[i].len, &at, &why))
             fail_msg("case %zu, \"%s\": accepted", i, texts[i].bytes);
         if (at != texts[i].at)
-            fail_msg("case %zu, \"%s\": refused at %zu (%s), not at %zu", i, texts[i].bytes, at, why,
-                     texts[i].at);
+            fail_msg("case %zu, \"%s\": refused at %zu (%s), not at %zu", i, texts[i].bytes, at,
+                     why, texts[i].at);
         assert_non_null(why);
         free(copy);
     }
 }
 
-/* ---- What is JSON -------------------------------------------------------------------------------- */
+/* ---- What is JSON ---------------------------------------------------------------------------- */
 
 static void json_any_single_value_is_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT("null"), TEXT("true"), TEXT("false"), TEXT("0"), TEXT("\"\""), TEXT("[]"), TEXT("{}"),
-        TEXT("\"text\""), TEXT("[null]"), TEXT("{\"\":null}"), TEXT("[true,false]"),
-        TEXT("[1,2,3]"), TEXT("[[],[]]"), TEXT("[{},{}]"), TEXT("[[[[[]]]]]"),
-        TEXT("{\"a\":{\"b\":{\"c\":[]}}}"), TEXT("{\"a\":1,\"b\":[2,{\"c\":3}],\"d\":\"e\"}"),
-        TEXT("[[1],{\"a\":[2]},3]"), TEXT("{\"a\":[{}],\"b\":{}}"),
+        TEXT("null"),
+        TEXT("true"),
+        TEXT("false"),
+        TEXT("0"),
+        TEXT("\"\""),
+        TEXT("[]"),
+        TEXT("{}"),
+        TEXT("\"text\""),
+        TEXT("[null]"),
+        TEXT("{\"\":null}"),
+        TEXT("[true,false]"),
+        TEXT("[1,2,3]"),
+        TEXT("[[],[]]"),
+        TEXT("[{},{}]"),
+        TEXT("[[[[[]]]]]"),
+        TEXT("{\"a\":{\"b\":{\"c\":[]}}}"),
+        TEXT("{\"a\":1,\"b\":[2,{\"c\":3}],\"d\":\"e\"}"),
+        TEXT("[[1],{\"a\":[2]},3]"),
+        TEXT("{\"a\":[{}],\"b\":{}}"),
     };
     check_accepted(texts, COUNT(texts));
 }
@@ -83,9 +106,15 @@ static void json_white_space_around_tokens_is_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT(" null"), TEXT("null "), TEXT("\t\r\n 1\t\r\n "), TEXT("[ ]"), TEXT("{ }"),
-        TEXT(" [ 1 , 2 ] "), TEXT("\n{\n\"a\"\n:\n1\n,\n\"b\"\n:\n[\n]\n}\n"),
-        TEXT("{\"a\"\t:\r1}"), TEXT("[\r\n]"),
+        TEXT(" null"),
+        TEXT("null "),
+        TEXT("\t\r\n 1\t\r\n "),
+        TEXT("[ ]"),
+        TEXT("{ }"),
+        TEXT(" [ 1 , 2 ] "),
+        TEXT("\n{\n\"a\"\n:\n1\n,\n\"b\"\n:\n[\n]\n}\n"),
+        TEXT("{\"a\"\t:\r1}"),
+        TEXT("[\r\n]"),
     };
     check_accepted(texts, COUNT(texts));
 }
@@ -94,10 +123,30 @@ static void json_other_space_is_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("\v1", 0), REFUSED("\f1", 0), REFUSED("1\v", 1), REFUSED("1\f", 1),
-        REFUSED("\0" "1", 0), REFUSED("1\0", 1), REFUSED("[\0]", 1), REFUSED("\xc2\xa0" "1", 0),
-        REFUSED("1\xc2\xa0", 1), REFUSED("\xe2\x80\xa8" "1", 0), REFUSED("1\xc2\x85", 1),
-        REFUSED("\x1f" "1", 0), REFUSED("\x7f" "1", 0), REFUSED("\b1", 0),
+        REFUSED("\v1", 0),
+        REFUSED("\f1", 0),
+        REFUSED("1\v", 1),
+        REFUSED("1\f", 1),
+        REFUSED("\0"
+                "1",
+                0),
+        REFUSED("1\0", 1),
+        REFUSED("[\0]", 1),
+        REFUSED("\xc2\xa0"
+                "1",
+                0),
+        REFUSED("1\xc2\xa0", 1),
+        REFUSED("\xe2\x80\xa8"
+                "1",
+                0),
+        REFUSED("1\xc2\x85", 1),
+        REFUSED("\x1f"
+                "1",
+                0),
+        REFUSED("\x7f"
+                "1",
+                0),
+        REFUSED("\b1", 0),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -106,8 +155,18 @@ static void json_byte_order_mark_is_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("\xef\xbb\xbf" "1", 0), REFUSED("\xef\xbb\xbf{}", 0), REFUSED("\xef\xbb\xbf", 0),
-        REFUSED("\xff\xfe" "1\0", 0), REFUSED("\xfe\xff\0" "1", 0), REFUSED("1\xef\xbb\xbf", 1),
+        REFUSED("\xef\xbb\xbf"
+                "1",
+                0),
+        REFUSED("\xef\xbb\xbf{}", 0),
+        REFUSED("\xef\xbb\xbf", 0),
+        REFUSED("\xff\xfe"
+                "1\0",
+                0),
+        REFUSED("\xfe\xff\0"
+                "1",
+                0),
+        REFUSED("1\xef\xbb\xbf", 1),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -123,14 +182,52 @@ static void json_text_that_ends_early_is_refused_at_its_end(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        CUT(""), CUT(" "), CUT("\n\t"), CUT("n"), CUT("nul"), CUT("t"), CUT("tru"), CUT("fals"),
-        CUT("-"), CUT("1."), CUT("1e"), CUT("1e+"), CUT("1.5E-"), CUT("\""), CUT("\"a"),
-        CUT("\"a\\"), CUT("\"\\u"), CUT("\"\\u0"), CUT("\"\\u00"), CUT("\"\\u004"),
-        CUT("\"\\u0041"), CUT("\"\\ud83d"), CUT("\"\\ud83d\\"), CUT("\"\\ud83d\\u"),
-        CUT("\"\\ud83d\\ud"), CUT("\"\\ud83d\\ude0"), CUT("\"\xc3"), CUT("\"\xe2\x82"),
-        CUT("\"\xf0\x9f\x98"), CUT("["), CUT("[1"), CUT("[1,"), CUT("[[]"), CUT("{"), CUT("{\"a\""),
-        CUT("{\"a\":"), CUT("{\"a\":1"), CUT("{\"a\":1,"), CUT("{\"a"), CUT("{\"a\":[{"),
-        CUT("[ "), CUT("{ "), CUT("{\"a\" "), CUT("{\"a\": "), CUT("[1 "), CUT("[1, "),
+        CUT(""),
+        CUT(" "),
+        CUT("\n\t"),
+        CUT("n"),
+        CUT("nul"),
+        CUT("t"),
+        CUT("tru"),
+        CUT("fals"),
+        CUT("-"),
+        CUT("1."),
+        CUT("1e"),
+        CUT("1e+"),
+        CUT("1.5E-"),
+        CUT("\""),
+        CUT("\"a"),
+        CUT("\"a\\"),
+        CUT("\"\\u"),
+        CUT("\"\\u0"),
+        CUT("\"\\u00"),
+        CUT("\"\\u004"),
+        CUT("\"\\u0041"),
+        CUT("\"\\ud83d"),
+        CUT("\"\\ud83d\\"),
+        CUT("\"\\ud83d\\u"),
+        CUT("\"\\ud83d\\ud"),
+        CUT("\"\\ud83d\\ude0"),
+        CUT("\"\xc3"),
+        CUT("\"\xe2\x82"),
+        CUT("\"\xf0\x9f\x98"),
+        CUT("["),
+        CUT("[1"),
+        CUT("[1,"),
+        CUT("[[]"),
+        CUT("{"),
+        CUT("{\"a\""),
+        CUT("{\"a\":"),
+        CUT("{\"a\":1"),
+        CUT("{\"a\":1,"),
+        CUT("{\"a"),
+        CUT("{\"a\":[{"),
+        CUT("[ "),
+        CUT("{ "),
+        CUT("{\"a\" "),
+        CUT("{\"a\": "),
+        CUT("[1 "),
+        CUT("[1, "),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -138,8 +235,8 @@ static void json_text_that_ends_early_is_refused_at_its_end(void **state)
 static void json_every_proper_prefix_of_an_object_is_refused_at_its_end(void **state)
 {
     (void)state;
-    static const char whole[] =
-        "{\"name\": \"gr\xc3\xbc\xc3\x9f" "e\", \"n\": [1, -2.5e+3, true, null], \"\\ud83d\\ude00\": {}}";
+    static const char whole[] = "{\"name\": \"gr\xc3\xbc\xc3\x9f"
+                                "e\", \"n\": [1, -2.5e+3, true, null], \"\\ud83d\\ude00\": {}}";
     size_t at;
     const char *why;
 
@@ -156,11 +253,12 @@ static void json_more_text_after_the_value_is_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("1 2", 2), REFUSED("{} {}", 3), REFUSED("[]]", 2), REFUSED("{}}", 2),
-        REFUSED("null,", 4), REFUSED("nulll", 4), REFUSED("truefalse", 4), REFUSED("\"a\"b", 3),
-        REFUSED("\"a\"\"b\"", 3), REFUSED("1:", 1), REFUSED("[1]1", 3), REFUSED("1//", 1),
-        REFUSED("{}#", 2), REFUSED("1/**/", 1), REFUSED("0x10", 1), REFUSED("1}", 1),
-        REFUSED("1]", 1),
+        REFUSED("1 2", 2),       REFUSED("{} {}", 3),  REFUSED("[]]", 2),
+        REFUSED("{}}", 2),       REFUSED("null,", 4),  REFUSED("nulll", 4),
+        REFUSED("truefalse", 4), REFUSED("\"a\"b", 3), REFUSED("\"a\"\"b\"", 3),
+        REFUSED("1:", 1),        REFUSED("[1]1", 3),   REFUSED("1//", 1),
+        REFUSED("{}#", 2),       REFUSED("1/**/", 1),  REFUSED("0x10", 1),
+        REFUSED("1}", 1),        REFUSED("1]", 1),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -169,12 +267,14 @@ static void json_words_that_it_does_not_have_are_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("NaN", 0), REFUSED("nan", 1), REFUSED("Infinity", 0), REFUSED("-Infinity", 1),
-        REFUSED("-NaN", 1), REFUSED("inf", 0), REFUSED("+1", 0), REFUSED("[NaN]", 1),
-        REFUSED("True", 0), REFUSED("FALSE", 0), REFUSED("None", 0), REFUSED("NULL", 0),
-        REFUSED("nuLl", 2), REFUSED("trua", 3), REFUSED("undefined", 0), REFUSED("a", 0),
-        REFUSED("'a'", 0), REFUSED("{'a':1}", 1), REFUSED("{a:1}", 1), REFUSED("`", 0),
-        REFUSED("\\u0031", 0), REFUSED("//", 0), REFUSED("\xff", 0), REFUSED("\x80", 0),
+        REFUSED("NaN", 0),       REFUSED("nan", 1),   REFUSED("Infinity", 0),
+        REFUSED("-Infinity", 1), REFUSED("-NaN", 1),  REFUSED("inf", 0),
+        REFUSED("+1", 0),        REFUSED("[NaN]", 1), REFUSED("True", 0),
+        REFUSED("FALSE", 0),     REFUSED("None", 0),  REFUSED("NULL", 0),
+        REFUSED("nuLl", 2),      REFUSED("trua", 3),  REFUSED("undefined", 0),
+        REFUSED("a", 0),         REFUSED("'a'", 0),   REFUSED("{'a':1}", 1),
+        REFUSED("{a:1}", 1),     REFUSED("`", 0),     REFUSED("\\u0031", 0),
+        REFUSED("//", 0),        REFUSED("\xff", 0),  REFUSED("\x80", 0),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -183,15 +283,38 @@ static void json_misplaced_separators_and_brackets_are_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("]", 0), REFUSED("}", 0), REFUSED(",", 0), REFUSED(":", 0), REFUSED("[,]", 1),
-        REFUSED("[1,]", 3), REFUSED("[,1]", 1), REFUSED("[1,,2]", 3), REFUSED("[1 2]", 3),
-        REFUSED("[1:2]", 2), REFUSED("[}", 1), REFUSED("{]", 1), REFUSED("[1}", 2),
-        REFUSED("{\"a\":1]", 6), REFUSED("{,}", 1), REFUSED("{\"a\"}", 4), REFUSED("{\"a\":}", 5),
-        REFUSED("{\"a\":1,}", 7), REFUSED("{\"a\",1}", 4), REFUSED("{\"a\"::1}", 5),
-        REFUSED("{\"a\" 1}", 5), REFUSED("{\"a\":1 \"b\":2}", 7), REFUSED("{\"a\":1,,\"b\":2}", 7),
-        REFUSED("{:1}", 1), REFUSED("{1:1}", 1), REFUSED("{null:1}", 1), REFUSED("{[]:1}", 1),
-        REFUSED("{\"a\":1:2}", 6), REFUSED("[[]", 3), REFUSED("{\"a\":[}", 6),
-        REFUSED("[{]", 2), REFUSED("{\"a\":1;\"b\":2}", 6),
+        REFUSED("]", 0),
+        REFUSED("}", 0),
+        REFUSED(",", 0),
+        REFUSED(":", 0),
+        REFUSED("[,]", 1),
+        REFUSED("[1,]", 3),
+        REFUSED("[,1]", 1),
+        REFUSED("[1,,2]", 3),
+        REFUSED("[1 2]", 3),
+        REFUSED("[1:2]", 2),
+        REFUSED("[}", 1),
+        REFUSED("{]", 1),
+        REFUSED("[1}", 2),
+        REFUSED("{\"a\":1]", 6),
+        REFUSED("{,}", 1),
+        REFUSED("{\"a\"}", 4),
+        REFUSED("{\"a\":}", 5),
+        REFUSED("{\"a\":1,}", 7),
+        REFUSED("{\"a\",1}", 4),
+        REFUSED("{\"a\"::1}", 5),
+        REFUSED("{\"a\" 1}", 5),
+        REFUSED("{\"a\":1 \"b\":2}", 7),
+        REFUSED("{\"a\":1,,\"b\":2}", 7),
+        REFUSED("{:1}", 1),
+        REFUSED("{1:1}", 1),
+        REFUSED("{null:1}", 1),
+        REFUSED("{[]:1}", 1),
+        REFUSED("{\"a\":1:2}", 6),
+        REFUSED("[[]", 3),
+        REFUSED("{\"a\":[}", 6),
+        REFUSED("[{]", 2),
+        REFUSED("{\"a\":1;\"b\":2}", 6),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -200,24 +323,47 @@ static void json_duplicate_names_are_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT("{\"a\":1,\"a\":2}"), TEXT("{\"a\":1,\"a\":1}"), TEXT("{\"\":{},\"\":[]}"),
+        TEXT("{\"a\":1,\"a\":2}"),
+        TEXT("{\"a\":1,\"a\":1}"),
+        TEXT("{\"\":{},\"\":[]}"),
         TEXT("{\"a\":1,\"\\u0061\":2}"),
     };
     check_accepted(texts, COUNT(texts));
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static void json_numbers_of_the_grammar_are_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT("0"), TEXT("-0"), TEXT("1"), TEXT("-1"), TEXT("10"), TEXT("123456789"), TEXT("0.0"),
-        TEXT("-0.0"), TEXT("0.5"), TEXT("1.50"), TEXT("1e0"), TEXT("1E0"), TEXT("1e+0"),
-        TEXT("1e-0"), TEXT("1e00"), TEXT("1e007"), TEXT("0e0"), TEXT("0E+10"), TEXT("-0e-0"),
-        TEXT("1.5e10"), TEXT("-1.5E-10"), TEXT("1e999999999999999999999"),
-        TEXT("123456789012345678901234567890"), TEXT("0.00000000000000000000000000000001"),
-        TEXT("9223372036854775808"), TEXT("-9223372036854775809"), TEXT("[0,-0,0.1]"),
+        TEXT("0"),
+        TEXT("-0"),
+        TEXT("1"),
+        TEXT("-1"),
+        TEXT("10"),
+        TEXT("123456789"),
+        TEXT("0.0"),
+        TEXT("-0.0"),
+        TEXT("0.5"),
+        TEXT("1.50"),
+        TEXT("1e0"),
+        TEXT("1E0"),
+        TEXT("1e+0"),
+        TEXT("1e-0"),
+        TEXT("1e00"),
+        TEXT("1e007"),
+        TEXT("0e0"),
+        TEXT("0E+10"),
+        TEXT("-0e-0"),
+        TEXT("1.5e10"),
+        TEXT("-1.5E-10"),
+        TEXT("1e999999999999999999999"),
+        TEXT("123456789012345678901234567890"),
+        TEXT("0.00000000000000000000000000000001"),
+        TEXT("9223372036854775808"),
+        TEXT("-9223372036854775809"),
+        TEXT("[0,-0,0.1]"),
     };
     check_accepted(texts, COUNT(texts));
 }
@@ -226,27 +372,37 @@ static void json_numbers_outside_the_grammar_are_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("00", 1), REFUSED("01", 1), REFUSED("-01", 2), REFUSED("-00", 2), REFUSED("1.e1", 2),
-        REFUSED(".5", 0), REFUSED("-.5", 1), REFUSED("+0", 0), REFUSED("--1", 1), REFUSED("-+1", 1),
-        REFUSED("1.2.3", 3), REFUSED("1e1.5", 3), REFUSED("1ee1", 2), REFUSED("1e++1", 3),
-        REFUSED("1e 1", 2), REFUSED("1 .5", 2), REFUSED("- 1", 1), REFUSED("1_000", 1),
-        REFUSED("1,000", 1), REFUSED("0b1", 1), REFUSED("0o7", 1), REFUSED("0x1", 1),
-        REFUSED("1f", 1), REFUSED("1L", 1), REFUSED("1.x", 2), REFUSED("-a", 1), REFUSED("[-]", 2),
-        REFUSED("[1.]", 3), REFUSED("[1e]", 3), REFUSED("\xd9\xa1", 0), REFUSED("1e0x", 3),
+        REFUSED("00", 1),   REFUSED("01", 1),       REFUSED("-01", 2),   REFUSED("-00", 2),
+        REFUSED("1.e1", 2), REFUSED(".5", 0),       REFUSED("-.5", 1),   REFUSED("+0", 0),
+        REFUSED("--1", 1),  REFUSED("-+1", 1),      REFUSED("1.2.3", 3), REFUSED("1e1.5", 3),
+        REFUSED("1ee1", 2), REFUSED("1e++1", 3),    REFUSED("1e 1", 2),  REFUSED("1 .5", 2),
+        REFUSED("- 1", 1),  REFUSED("1_000", 1),    REFUSED("1,000", 1), REFUSED("0b1", 1),
+        REFUSED("0o7", 1),  REFUSED("0x1", 1),      REFUSED("1f", 1),    REFUSED("1L", 1),
+        REFUSED("1.x", 2),  REFUSED("-a", 1),       REFUSED("[-]", 2),   REFUSED("[1.]", 3),
+        REFUSED("[1e]", 3), REFUSED("\xd9\xa1", 0), REFUSED("1e0x", 3),
     };
     check_refused(texts, COUNT(texts));
 }
 
-/* ---- Strings -------------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 static void json_escapes_of_the_grammar_are_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT("\"\\\"\""), TEXT("\"\\\\\""), TEXT("\"\\/\""), TEXT("\"\\b\\f\\n\\r\\t\""),
-        TEXT("\"\\u0000\""), TEXT("\"\\u001f\""), TEXT("\"\\uABCD\\uabcd\\uAbCd\""),
-        TEXT("\"\\uffff\""), TEXT("\"\\ud7ff\""), TEXT("\"\\ue000\""), TEXT("\"\\\\u12\""),
-        TEXT("\"\\\\\\\"\""), TEXT("{\"\\u0061\\n\":\"\\/\"}"),
+        TEXT("\"\\\"\""),
+        TEXT("\"\\\\\""),
+        TEXT("\"\\/\""),
+        TEXT("\"\\b\\f\\n\\r\\t\""),
+        TEXT("\"\\u0000\""),
+        TEXT("\"\\u001f\""),
+        TEXT("\"\\uABCD\\uabcd\\uAbCd\""),
+        TEXT("\"\\uffff\""),
+        TEXT("\"\\ud7ff\""),
+        TEXT("\"\\ue000\""),
+        TEXT("\"\\\\u12\""),
+        TEXT("\"\\\\\\\"\""),
+        TEXT("{\"\\u0061\\n\":\"\\/\"}"),
     };
     check_accepted(texts, COUNT(texts));
 }
@@ -255,14 +411,15 @@ static void json_escapes_outside_the_grammar_are_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("\"\\a\"", 2), REFUSED("\"\\v\"", 2), REFUSED("\"\\0\"", 2), REFUSED("\"\\x41\"", 2),
-        REFUSED("\"\\'\"", 2), REFUSED("\"\\ \"", 2), REFUSED("\"\\U0041\"", 2),
-        REFUSED("\"\\N\"", 2), REFUSED("\"\\\n\"", 2), REFUSED("\"\\\xc3\xa9\"", 2),
-        REFUSED("\"\\u\"", 3), REFUSED("\"\\u1\"", 4), REFUSED("\"\\u12\"", 5),
-        REFUSED("\"\\u123\"", 6), REFUSED("\"\\u123g\"", 6), REFUSED("\"\\ug123\"", 3),
-        REFUSED("\"\\u 123\"", 3), REFUSED("\"\\u+123\"", 3), REFUSED("\"\\u-123\"", 3),
-        REFUSED("\"\\u0x12\"", 4), REFUSED("\"\\u12:4\"", 5), REFUSED("\"\\u12/4\"", 5),
-        REFUSED("\"\\u@123\"", 3), REFUSED("\"\\u`123\"", 3), REFUSED("\"\\\"", 3),
+        REFUSED("\"\\a\"", 2),        REFUSED("\"\\v\"", 2),     REFUSED("\"\\0\"", 2),
+        REFUSED("\"\\x41\"", 2),      REFUSED("\"\\'\"", 2),     REFUSED("\"\\ \"", 2),
+        REFUSED("\"\\U0041\"", 2),    REFUSED("\"\\N\"", 2),     REFUSED("\"\\\n\"", 2),
+        REFUSED("\"\\\xc3\xa9\"", 2), REFUSED("\"\\u\"", 3),     REFUSED("\"\\u1\"", 4),
+        REFUSED("\"\\u12\"", 5),      REFUSED("\"\\u123\"", 6),  REFUSED("\"\\u123g\"", 6),
+        REFUSED("\"\\ug123\"", 3),    REFUSED("\"\\u 123\"", 3), REFUSED("\"\\u+123\"", 3),
+        REFUSED("\"\\u-123\"", 3),    REFUSED("\"\\u0x12\"", 4), REFUSED("\"\\u12:4\"", 5),
+        REFUSED("\"\\u12/4\"", 5),    REFUSED("\"\\u@123\"", 3), REFUSED("\"\\u`123\"", 3),
+        REFUSED("\"\\\"", 3),
     };
     check_refused(texts, COUNT(texts));
 }
@@ -271,8 +428,9 @@ static void json_surrogate_pairs_are_accepted(void **state)
 {
     (void)state;
     static const struct text texts[] = {
-        TEXT("\"\\ud800\\udc00\""), TEXT("\"\\udbff\\udfff\""), TEXT("\"\\uD83D\\uDE00\""),
-        TEXT("\"\\ud83d\\ude00\\ud83d\\ude00\""), TEXT("{\"\\ud83d\\ude00\":0}"),
+        TEXT("\"\\ud800\\udc00\""),     TEXT("\"\\udbff\\udfff\""),
+        TEXT("\"\\uD83D\\uDE00\""),     TEXT("\"\\ud83d\\ude00\\ud83d\\ude00\""),
+        TEXT("{\"\\ud83d\\ude00\":0}"),
     };
     check_accepted(texts, COUNT(texts));
 }
@@ -281,12 +439,13 @@ static void json_lone_surrogates_are_refused(void **state)
 {
     (void)state;
     static const struct refused texts[] = {
-        REFUSED("\"\\ud800\"", 7), REFUSED("\"\\udbff\"", 7), REFUSED("\"\\udc00\"", 4),
-        REFUSED("\"\\udfff\"", 4), REFUSED("\"\\uDC00\"", 4), REFUSED("\"\\ud800x\"", 7),
-        REFUSED("\"\\ud800\\n\"", 8), REFUSED("\"\\ud800\\u0041\"", 9),
+        REFUSED("\"\\ud800\"", 7),         REFUSED("\"\\udbff\"", 7),
+        REFUSED("\"\\udc00\"", 4),         REFUSED("\"\\udfff\"", 4),
+        REFUSED("\"\\uDC00\"", 4),         REFUSED("\"\\ud800x\"", 7),
+        REFUSED("\"\\ud800\\n\"", 8),      REFUSED("\"\\ud800\\u0041\"", 9),
         REFUSED("\"\\ud800\\ud800\"", 10), REFUSED("\"\\ud800\\udbff\"", 10),
-        REFUSED("\"\\ud800\\ue000\"", 9), REFUSED("\"\\ud800\\udcxx\"", 11),
-        REFUSED("\"\\udc00\\ud800\"", 4), REFUSED("{\"\\ud800\":0}", 8),
+        REFUSED("\"\\ud800\\ue000\"", 9),  REFUSED("\"\\ud800\\udcxx\"", 11),
+        REFUSED("\"\\udc00\\ud800\"", 4),  REFUSED("{\"\\ud800\":0}", 8),
         REFUSED("\"\\ud800\\ud7ff\"", 10), REFUSED("\"\\ud800\xed\xb0\x80\"", 7),
     };
     check_refused(texts, COUNT(texts));
@@ -328,26 +487,58 @@ static void json_every_other_ascii_character_in_strings_is_accepted(void **state
     }
 }
 
-/* ---- UTF-8 ---------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 static const struct text valid_utf8[] = {
-    TEXT("\x7f"), TEXT("\xc2\x80"), TEXT("\xdf\xbf"), TEXT("\xe0\xa0\x80"), TEXT("\xe0\xbf\xbf"),
-    TEXT("\xe1\x80\x80"), TEXT("\xec\xbf\xbf"), TEXT("\xed\x80\x80"), TEXT("\xed\x9f\xbf"),
-    TEXT("\xee\x80\x80"), TEXT("\xef\xbf\xbf"), TEXT("\xf0\x90\x80\x80"), TEXT("\xf0\xbf\xbf\xbf"),
-    TEXT("\xf1\x80\x80\x80"), TEXT("\xf3\xbf\xbf\xbf"), TEXT("\xf4\x80\x80\x80"),
-    TEXT("\xf4\x8f\xbf\xbf"), TEXT("gr\xc3\xbc\xc3\x9f" "e \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80"),
+    TEXT("\x7f"),
+    TEXT("\xc2\x80"),
+    TEXT("\xdf\xbf"),
+    TEXT("\xe0\xa0\x80"),
+    TEXT("\xe0\xbf\xbf"),
+    TEXT("\xe1\x80\x80"),
+    TEXT("\xec\xbf\xbf"),
+    TEXT("\xed\x80\x80"),
+    TEXT("\xed\x9f\xbf"),
+    TEXT("\xee\x80\x80"),
+    TEXT("\xef\xbf\xbf"),
+    TEXT("\xf0\x90\x80\x80"),
+    TEXT("\xf0\xbf\xbf\xbf"),
+    TEXT("\xf1\x80\x80\x80"),
+    TEXT("\xf3\xbf\xbf\xbf"),
+    TEXT("\xf4\x80\x80\x80"),
+    TEXT("\xf4\x8f\xbf\xbf"),
+    TEXT("gr\xc3\xbc\xc3\x9f"
+         "e \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80"),
 };
 
 /* Stray, overlong, surrogate, beyond U+10FFFF, cut short by another character. */
 static const struct refused invalid_utf8[] = {
-    REFUSED("\x80", 0), REFUSED("\xbf", 0), REFUSED("\xc0\x80", 0), REFUSED("\xc0\xaf", 0),
-    REFUSED("\xc1\xbf", 0), REFUSED("\xe0\x80\x80", 1), REFUSED("\xe0\x9f\xbf", 1),
-    REFUSED("\xed\xa0\x80", 1), REFUSED("\xed\xbf\xbf", 1), REFUSED("\xf0\x80\x80\x80", 1),
-    REFUSED("\xf0\x8f\xbf\xbf", 1), REFUSED("\xf4\x90\x80\x80", 1), REFUSED("\xf5\x80\x80\x80", 0),
-    REFUSED("\xf8\x88\x80\x80\x80", 0), REFUSED("\xfc\x84\x80\x80\x80\x80", 0), REFUSED("\xfe", 0),
-    REFUSED("\xff", 0), REFUSED("\xc3 ", 1), REFUSED("\xc3\xc3", 1), REFUSED("\xe2\x82 ", 2),
-    REFUSED("\xe2 \xac", 1), REFUSED("\xf0\x9f\x98 ", 3), REFUSED("\xf0\x9f \x80", 2),
-    REFUSED("\xf0 \x98\x80", 1), REFUSED("ab\x80", 2), REFUSED("\xc3\xa9\xa9", 2),
+    REFUSED("\x80", 0),
+    REFUSED("\xbf", 0),
+    REFUSED("\xc0\x80", 0),
+    REFUSED("\xc0\xaf", 0),
+    REFUSED("\xc1\xbf", 0),
+    REFUSED("\xe0\x80\x80", 1),
+    REFUSED("\xe0\x9f\xbf", 1),
+    REFUSED("\xed\xa0\x80", 1),
+    REFUSED("\xed\xbf\xbf", 1),
+    REFUSED("\xf0\x80\x80\x80", 1),
+    REFUSED("\xf0\x8f\xbf\xbf", 1),
+    REFUSED("\xf4\x90\x80\x80", 1),
+    REFUSED("\xf5\x80\x80\x80", 0),
+    REFUSED("\xf8\x88\x80\x80\x80", 0),
+    REFUSED("\xfc\x84\x80\x80\x80\x80", 0),
+    REFUSED("\xfe", 0),
+    REFUSED("\xff", 0),
+    REFUSED("\xc3 ", 1),
+    REFUSED("\xc3\xc3", 1),
+    REFUSED("\xe2\x82 ", 2),
+    REFUSED("\xe2 \xac", 1),
+    REFUSED("\xf0\x9f\x98 ", 3),
+    REFUSED("\xf0\x9f \x80", 2),
+    REFUSED("\xf0 \x98\x80", 1),
+    REFUSED("ab\x80", 2),
+    REFUSED("\xc3\xa9\xa9", 2),
 };
 
 static void utf8_valid_text_is_accepted(void **state)
@@ -436,8 +627,8 @@ static void json_invalid_utf8_in_strings_is_refused_at_its_byte(void **state)
     for (size_t i = 0; i < COUNT(invalid_utf8); i++) {
         for (size_t before = 0; before < 10; before++) {
             char text[80];
-            size_t at = 0, len = quote_plainly(text, before, invalid_utf8[i].bytes,
-                                               invalid_utf8[i].len);
+            size_t at = 0,
+                   len = quote_plainly(text, before, invalid_utf8[i].bytes, invalid_utf8[i].len);
             const char *why;
             assert_false(lx_json_check(text, len, &at, &why));
             assert_int_equal(at, 1 + before + invalid_utf8[i].at);
@@ -445,10 +636,10 @@ static void json_invalid_utf8_in_strings_is_refused_at_its_byte(void **state)
     }
 }
 
-/* ---- Nesting -------------------------------------------------------------------------------------- */
+/* ---- Nesting --------------------------------------------------------------------------------- */
 
-/* `depth` brackets of the kinds that the bits of `pattern` say, around nothing; the length in *ret_len and
- * the offset of the innermost bracket in *ret_at. */
+/* `depth` brackets of the kinds that the bits of `pattern` say, around nothing; the length in
+ * *ret_len and the offset of the innermost bracket in *ret_at. */
 static char *nested(unsigned depth, uint64_t pattern, size_t *ret_len, size_t *ret_at)
 {
     char *text = malloc((size_t)depth * 6);
@@ -532,7 +723,7 @@ static void json_wrong_closing_bracket_is_refused_at_every_depth(void **state)
     }
 }
 
-/* ---- Types ---------------------------------------------------------------------------------------- */
+/* ---- Types ----------------------------------------------------------------------------------- */
 
 static void json_type_is_that_of_the_value(void **state)
 {
@@ -541,10 +732,10 @@ static void json_type_is_that_of_the_value(void **state)
         const char *text;
         enum lx_json_type type;
     } cases[] = {
-        {"{}", LX_JSON_OBJECT},  {" {\"a\":1}", LX_JSON_OBJECT}, {"[1]", LX_JSON_ARRAY},
+        {"{}", LX_JSON_OBJECT},    {" {\"a\":1}", LX_JSON_OBJECT},  {"[1]", LX_JSON_ARRAY},
         {"\"a\"", LX_JSON_STRING}, {"\n\t\r \"\"", LX_JSON_STRING}, {"0", LX_JSON_NUMBER},
-        {"-1", LX_JSON_NUMBER},  {"9e9", LX_JSON_NUMBER},        {"true", LX_JSON_TRUE},
-        {"false", LX_JSON_FALSE}, {"null", LX_JSON_NULL},
+        {"-1", LX_JSON_NUMBER},    {"9e9", LX_JSON_NUMBER},         {"true", LX_JSON_TRUE},
+        {"false", LX_JSON_FALSE},  {"null", LX_JSON_NULL},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(lx_json_type_of(cases[i].text, strlen(cases[i].text)), cases[i].type);
@@ -560,7 +751,7 @@ static void json_type_of_no_json_is_not(void **state)
     assert_int_equal(lx_json_type_of("]", 1), LX_JSON_NOT);
 }
 
-/* ---- Quoting -------------------------------------------------------------------------------------- */
+/* ---- Quoting --------------------------------------------------------------------------------- */
 
 static void check_quoted(const char *text, size_t len, const char *expected)
 {
@@ -613,7 +804,7 @@ static void check_unquoted(const char *json, size_t len, const char *expected, s
     assert_memory_equal(out, expected, expected_len);
     free(out);
 }
-#define CHECK_UNQUOTED(json, expected) \
+#define CHECK_UNQUOTED(json, expected)                                                             \
     check_unquoted(json, sizeof(json) - 1, expected, sizeof(expected) - 1)
 
 static void unquote_decodes_escapes(void **state)
@@ -660,7 +851,7 @@ static void unquote_works_in_place(void **state)
     assert_memory_equal(text, expected, sizeof expected - 1);
 }
 
-/* ---- Integers ------------------------------------------------------------------------------------- */
+/* ---- Integers -------------------------------------------------------------------------------- */
 
 static void int_within_64_bits_is_exact(void **state)
 {
@@ -669,10 +860,19 @@ static void int_within_64_bits_is_exact(void **state)
         const char *text;
         int64_t number;
     } cases[] = {
-        {"0", 0}, {"-0", 0}, {"1", 1}, {"-1", -1}, {"10", 10}, {" 7 ", 7}, {"\n-8\t", -8},
-        {"9007199254740993", 9007199254740993}, {"-9007199254740993", -9007199254740993},
-        {"999999999999999999", 999999999999999999}, {"9223372036854775806", INT64_MAX - 1},
-        {"9223372036854775807", INT64_MAX}, {"-9223372036854775807", -INT64_MAX},
+        {"0", 0},
+        {"-0", 0},
+        {"1", 1},
+        {"-1", -1},
+        {"10", 10},
+        {" 7 ", 7},
+        {"\n-8\t", -8},
+        {"9007199254740993", 9007199254740993},
+        {"-9007199254740993", -9007199254740993},
+        {"999999999999999999", 999999999999999999},
+        {"9223372036854775806", INT64_MAX - 1},
+        {"9223372036854775807", INT64_MAX},
+        {"-9223372036854775807", -INT64_MAX},
         {"-9223372036854775808", INT64_MIN},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -686,10 +886,28 @@ static void int_of_anything_else_is_refused_and_untouched(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "9223372036854775808", "-9223372036854775809", "9223372036854775810",
-        "18446744073709551615", "18446744073709551616", "18446744073709551617",
-        "92233720368547758070", "-92233720368547758080", "100000000000000000000000000000",
-        "1.0", "1e3", "1E3", "0.0", "-0.0", "0e0", "1.5", "true", "null", "\"1\"", "[1]", "{}", "",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "9223372036854775810",
+        "18446744073709551615",
+        "18446744073709551616",
+        "18446744073709551617",
+        "92233720368547758070",
+        "-92233720368547758080",
+        "100000000000000000000000000000",
+        "1.0",
+        "1e3",
+        "1E3",
+        "0.0",
+        "-0.0",
+        "0e0",
+        "1.5",
+        "true",
+        "null",
+        "\"1\"",
+        "[1]",
+        "{}",
+        "",
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t number = 77;
@@ -705,8 +923,14 @@ static void int_prints_and_reads_back(void **state)
         int64_t number;
         const char *text;
     } cases[] = {
-        {0, "0"}, {1, "1"}, {-1, "-1"}, {9, "9"}, {10, "10"}, {-100, "-100"},
-        {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"},
+        {0, "0"},
+        {1, "1"},
+        {-1, "-1"},
+        {9, "9"},
+        {10, "10"},
+        {-100, "-100"},
+        {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"},
         {INT64_MIN + 1, "-9223372036854775807"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -717,7 +941,7 @@ static void int_prints_and_reads_back(void **state)
     }
 }
 
-/* ---- Doubles -------------------------------------------------------------------------------------- */
+/* ---- Doubles --------------------------------------------------------------------------------- */
 
 static void check_double(const char *text, double expected)
 {
@@ -742,7 +966,7 @@ static void double_is_the_nearest(void **state)
     check_double("1e23", 0x1.52d02c7e14af6p+76);
     check_double("8.5e-23", 0x1.9b08e7413dd76p-74);
     check_double("123456789012345678", 0x1.b69b4ba630f35p+56);
-    check_double("9007199254740993", 0x1p+53);           /* halfway: to even, down */
+    check_double("9007199254740993", 0x1p+53);               /* halfway: to even, down */
     check_double("9007199254740995", 0x1.0000000000002p+53); /* halfway: to even, up */
     check_double("9007199254740993.0000000000000000000000001", 0x1.0000000000001p+53);
     check_double("1.7976931348623157e308", DBL_MAX);
@@ -795,8 +1019,12 @@ static void double_that_overflows_is_refused_and_untouched(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "1e309", "-1e309", "1.7976931348623159e308", "1e400",
-        "1e99999999999999999999999", "-1e99999999999999999999999",
+        "1e309",
+        "-1e309",
+        "1.7976931348623159e308",
+        "1e400",
+        "1e99999999999999999999999",
+        "-1e99999999999999999999999",
         /* 2^1024 - 2^970: halfway between DBL_MAX and what would come next */
         "179769313486231580793728971405303415079934132710037826936173"
         "778980444968292764750946649017977587207096330286416692887910"

@@ -924,6 +924,34 @@ static void plan_of_what_is_no_database_leaves_the_output_alone(void **state)
     assert_int_equal(scan.tail, 4711);
 }
 
+static void plan_of_a_log_in_use_takes_its_end_for_the_watermark(void **state)
+{
+    static const uint32_t headers[] = {0, 10, 3u << LX_WATERMARK_SHIFT_AT, UINT32_MAX};
+    struct log log;
+    uint64_t off, end;
+
+    (void)state;
+    log_start(&log, 0);
+    log.bytes[put(&log, "a", "1")] = 0;
+    off = put(&log, "b", "2222");
+    put(&log, "c", "3");
+    end = log.size;
+    put(&log, "d", "not committed");
+    log.bytes[off + 9] ^= 1;
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        lx_scan scan;
+
+        set_watermark(&log, headers[i]);
+        assert_int_equal(lx_scan_plan_log(log.bytes, end, NULL, NULL, &scan), LXDB_OK);
+        assert_true(scan.ordered);
+        assert_int_equal(scan.tail, end);
+        assert_int_equal(scan.damaged_count, 1);
+        assert_int_equal(scan.damaged[0].off, off);
+        assert_walk(&scan, "a=1 c=3");
+        lx_scan_free(&scan);
+    }
+}
+
 static int stop_at(void *arg, uint64_t done)
 {
     return done >= *(uint64_t *)arg;
@@ -1529,6 +1557,7 @@ int main(void)
         cmocka_unit_test(closed_log_with_any_bit_of_the_watermark_set_keeps_everything),
         cmocka_unit_test(plan_of_a_blank_file_is_empty),
         cmocka_unit_test(plan_of_what_is_no_database_leaves_the_output_alone),
+        cmocka_unit_test(plan_of_a_log_in_use_takes_its_end_for_the_watermark),
         cmocka_unit_test(plan_stops_when_told_to),
         cmocka_unit_test(walk_ends_with_the_first_result_that_is_not_ok),
         cmocka_unit_test(walk_from_the_middle_sees_the_rest),
