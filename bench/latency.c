@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,11 +32,21 @@ struct load {
     struct histogram puts;
     uint64_t slowest; /* the put that took longest */
     uint64_t ns;      /* of all chunks */
+    long preempted;   /* how often another process took the processor meanwhile */
 };
+
+static long count_preemptions(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nivcsw;
+}
 
 /* Put the records of a chunk, with one reading of the clock between neighbours. */
 static void load_chunk(struct load *load, void *db, const struct visit *visit)
 {
+    long preempted = count_preemptions();
     uint64_t start = bench_now();
     uint64_t before = start;
 
@@ -50,6 +61,7 @@ static void load_chunk(struct load *load, void *db, const struct visit *visit)
         before = now;
     }
     load->ns += before - start;
+    load->preempted += count_preemptions() - preempted;
 }
 
 /* A sample of what was loaded is there, and nothing else. */
@@ -77,10 +89,10 @@ static void print_load(const struct load *load, size_t records)
                to_us(histogram_quantile(&load->puts, shares[i])));
     printf("  %-11s %12.2f us, put number %llu\n", "max", to_us(load->puts.max),
            (unsigned long long)load->slowest);
-    printf("  over 100 us: %llu, over 1 ms: %llu, over 2 ms: %llu\n",
+    printf("  over 100 us: %llu, over 1 ms: %llu, over 2 ms: %llu; preempted %ld times\n",
            (unsigned long long)histogram_above(&load->puts, 100000),
            (unsigned long long)histogram_above(&load->puts, 1000000),
-           (unsigned long long)histogram_above(&load->puts, 2000000));
+           (unsigned long long)histogram_above(&load->puts, 2000000), load->preempted);
 }
 
 void part_load(const struct settings *settings, struct report *report)

@@ -118,9 +118,7 @@ int command_verify(struct cli *cli)
     print_report(cli, &report);
     if (rc == LXDB_OK)
         return CLI_OK;
-    return out_message(cli, "corrupt", CLI_NO,
-                       "%s: damage in %" PRIu64 " places, %" PRIu64 " bytes damaged", cli->file,
-                       report.ranges_total, report.bytes_damaged);
+    return out_message(cli, "corrupt", CLI_NO, "%s", lxdb_errmsg(NULL));
 }
 
 /* Opening has recovered already, if there was need to. */

@@ -533,16 +533,22 @@ static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
 }
 
 /* After the work under the lock: go on, or map more and try again. LX_AGAIN: again. */
-static int finish(lx_writer *writer, int rc, uint64_t *ret_position)
+static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_position)
 {
+    uint64_t brake_ns = 0;
+
     if (LX_UNLIKELY(rc == LX_AGAIN)) {
         rc = lx_writer_enlarge(writer);
         return rc == LXDB_OK ? LX_AGAIN : rc;
     }
     *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
-    if (rc == LXDB_OK)
+    if (rc == LXDB_OK) {
         lx_helper_consider(writer->core, writer->block);
+        brake_ns = lx_helper_brake_ns(writer->core, writer->block, bytes);
+    }
     lx_writer_leave(writer);
+    if (LX_UNLIKELY(brake_ns != 0))
+        lx_sleep_ns(brake_ns);
     return rc;
 }
 
@@ -569,7 +575,7 @@ int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect)
             rc = lx_commit_secure(&writer, change, 1, NULL);
         if (rc == LXDB_OK)
             rc = lx_commit_apply(&writer, change, 1);
-        rc = finish(&writer, rc, &position);
+        rc = finish(&writer, rc, lx_change_size(change), &position);
     } while (rc == LX_AGAIN);
     return rc == LXDB_OK ? lx_commit_settle(core, position, &writer.limit) : rc;
 }
@@ -599,7 +605,7 @@ int lx_modify(lx_core *core, lx_change *change,
             rc = lx_commit_secure(&writer, change, 1, NULL);
         if (rc == LXDB_OK)
             rc = lx_commit_apply(&writer, change, 1);
-        rc = finish(&writer, rc, &position);
+        rc = finish(&writer, rc, lx_change_size(change), &position);
     } while (rc == LX_AGAIN);
     return rc == LXDB_OK ? lx_commit_settle(core, position, &writer.limit) : rc;
 }
@@ -621,7 +627,7 @@ int lx_commit_many(lx_core *core, enum lx_task task, lx_many *many)
         rc = many->prepare(many, &writer, &n);
         if (rc == LXDB_OK && n > 0)
             rc = lx_commit_apply(&writer, many->changes, n);
-        rc = finish(&writer, rc, &position);
+        rc = finish(&writer, rc, commit_size(many->changes, n), &position);
     } while (rc == LX_AGAIN);
     return rc == LXDB_OK ? lx_commit_settle(core, position, &writer.limit) : rc;
 }

@@ -3,9 +3,11 @@
  * Compaction: the live records in a new file, put in the place of the old one while others read and write.
  *
  *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact files
- *   2  scan the log up to what is indexed now, checking every CRC; damage is copied to the -lost file
- *   3  copy what is live by its status byte into the new file, with an index of its own; sync
- *   4  again for what was appended meanwhile, record by record as it stands, until less than CLOSE_TO is left; from
+ *   2  walk the log up to what is indexed now. Lengths lead from record to record; every record that is alive by its
+ *      status byte has its CRC checked
+ *   3  and is copied into the new file, with an index of its own; sync. Where the lengths or a CRC are wrong, both are
+ *      done again by the rules of a recovery scan, and the damage is copied to the -lost file
+ *   4  again for what was appended meanwhile, with its delete markers, until less than CLOSE_TO is left; from
  *      the second round on in short slices under the writer lock with pauses between them, so that writers who are
  *      faster than we copy and sync are slowed down rather than chased for ever
  *   5  take the writer lock; the rest; watermark := size; sync
@@ -39,8 +41,10 @@ struct copy {
     uint64_t allocated;
     uint64_t records, bytes, expiring;
     bool dropped_expired;
+    bool damage;   /* some of the log was lost */
+    bool *careful; /* do it by the rules of recovery: set when the quick way met damage */
     bool after_group; /* the last record was a GROUP: what follows belongs to it */
-    bool only_live; /* pass 3: status bytes say what to copy; later passes: the order does */
+    bool only_live; /* pass 3 of a session: what a marker removes is dead already */
     const lxdb_progress *progress; /* pass 3 */
     uint64_t total;
     uint64_t stop_at; /* pass 4: the end of a slice, */
@@ -182,7 +186,9 @@ static int copy_event(void *arg, const lx_scan_event *event)
         return lx_fail(LXDB_BUSY, "%s: the compaction was called off", copy->core->place.path);
     if (event->effect == LX_EFFECT_DELETE)
         return copy->only_live ? LXDB_OK : copy_delete(copy, event);
-    if (event->effect != LX_EFFECT_PUT || (copy->only_live && event->record.status == 0))
+    /* A put that is dead by now was replaced or removed by a commit further on, which this compaction will come
+     * to before it ends: a status byte is set after that commit. */
+    if (event->effect != LX_EFFECT_PUT || event->record.status == 0)
         return LXDB_OK;
     if (copy->only_live && event->expiry_ms != 0 && event->expiry_ms <= lx_wall_coarse_ms()) {
         copy->dropped_expired = true;
@@ -238,29 +244,84 @@ static int save_damage(struct copy *copy, const lx_scan *scan)
     return LXDB_OK;
 }
 
-/* Passes 2 and 3. */
-static int copy_live(struct copy *copy, uint64_t end, bool *ret_damage)
+/* Passes 2 and 3, by the rules of recovery. */
+static int copy_planned(struct copy *copy, uint64_t end, bool session)
 {
     lx_scan scan = {0};
-    int rc = lx_log_reach(&copy->old->log, end);
+    int rc;
 
-    bool session = atomic_load(&copy->old->block->session);
-
-    if (rc == LXDB_OK && session)
+    if (session)
         rc = lx_scan_plan_log(copy->old->log.map.base, end, NULL, NULL, &scan);
-    else if (rc == LXDB_OK)
+    else
         rc = lx_scan_plan(copy->old->log.map.base, end, NULL, NULL, &scan);
     if (rc != LXDB_OK)
         return rc;
     rc = save_damage(copy, &scan);
     copy->only_live = session; /* in a closed file the events themselves say what is live */
-    copy->total = end;
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, copy_event, copy);
+    copy->damage = scan.damaged_count != 0;
+    lx_scan_free(&scan);
+    return rc;
+}
+
+/* Passes 2 and 3 of a log without damage: of a dead record only the head is looked at. LXDB_CORRUPT: there is some. */
+static int copy_walking(struct copy *copy, uint64_t end)
+{
+    const uint8_t *data = copy->old->log.map.base;
+    lx_scan_event event;
+    uint64_t group = 0; /* where the GROUP is that gives the next record its expiry */
+    int64_t expiry_ms = 0;
+
+    copy->only_live = true;
+    for (uint64_t at = LX_HEADER_SIZE; at < end; at = event.record.off + event.record.len) {
+        event = (lx_scan_event){.effect = LX_EFFECT_PUT};
+        if (!lx_record_parse(data, end, at, &event.record))
+            return LXDB_CORRUPT;
+        if (event.record.status == 0) {
+            event.record.born = 0;
+            event.control = lx_control_parse(&event.record);
+            expiry_ms = 0;
+            if (event.control.kind == LX_CONTROL_GROUP && event.control.count == 1 &&
+                event.control.expiry_ms != 0) {
+                if (!lx_record_check(data, &event.record))
+                    return LXDB_CORRUPT;
+                group = at;
+                expiry_ms = event.control.expiry_ms;
+            }
+            continue;
+        }
+        if (!lx_record_check(data, &event.record))
+            return LXDB_CORRUPT;
+        event.slot = expiry_ms != 0 ? group : at;
+        event.expiry_ms = expiry_ms;
+        expiry_ms = 0;
+        int rc = copy_event(copy, &event);
+        if (rc != LXDB_OK)
+            return rc;
+    }
+    return LXDB_OK;
+}
+
+static int copy_live(struct copy *copy, uint64_t end)
+{
+    bool session = atomic_load(&copy->old->block->session);
+    int rc = lx_log_reach(&copy->old->log, end);
+
+    copy->total = end;
+    if (rc == LXDB_OK) {
+        if (session && !*copy->careful) {
+            rc = copy_walking(copy, end);
+            if (rc == LXDB_CORRUPT) {
+                *copy->careful = true;
+                rc = LX_AGAIN;
+            }
+        } else {
+            rc = copy_planned(copy, end, session);
+        }
+    }
     copy->only_live = false;
     copy->progress = NULL;
-    *ret_damage = scan.damaged_count != 0;
-    lx_scan_free(&scan);
     return rc;
 }
 
@@ -454,7 +515,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
 }
 
 /* Pass 5 and the phases behind it, under the writer lock. LX_AGAIN: another generation, start again. */
-static int switch_over(struct copy *copy, uint64_t from, bool damage, lx_limit *limit)
+static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
 {
     lx_writer writer = lx_writer_of(copy->core);
     uint64_t tail;
@@ -470,7 +531,7 @@ static int switch_over(struct copy *copy, uint64_t from, bool damage, lx_limit *
     }
     tail = atomic_load(&writer.block->tail);
     rc = copy_more(copy, from, tail, UINT64_MAX, &from);
-    if (rc == LXDB_OK && !damage && !copy->dropped_expired &&
+    if (rc == LXDB_OK && !copy->damage && !copy->dropped_expired &&
         copy->records != atomic_load(&writer.block->records))
         rc = lx_fail(LXDB_CORRUPT,
                      "%s: the log has %llu live records where %llu were counted: the old file stays in "
@@ -490,11 +551,15 @@ out:
     return rc;
 }
 
-static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
+static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *limit,
+                        bool *careful)
 {
-    struct copy copy = {.core = core, .log = {.fd = -1}, .index = {.fd = -1}, .progress = progress};
+    struct copy copy = {.core = core,
+                        .log = {.fd = -1},
+                        .index = {.fd = -1},
+                        .progress = progress,
+                        .careful = careful};
     uint64_t from;
-    bool damage = false;
     int rc = lx_view_get(core, &copy.old);
 
     if (rc != LXDB_OK)
@@ -504,12 +569,12 @@ static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *
         goto out;
     /* acquire: what is below it is in the index, and its predecessors are dead */
     from = atomic_load_explicit(&copy.old->block->indexed, memory_order_acquire);
-    rc = copy_live(&copy, from, &damage);
+    rc = copy_live(&copy, from);
     if (rc == LXDB_OK)
         rc = catch_up(&copy, &from, limit);
     lx_step("compact-copied");
     if (rc == LXDB_OK)
-        rc = switch_over(&copy, from, damage, limit);
+        rc = switch_over(&copy, from, limit);
 out:
     if (rc == LX_AGAIN && lx_control_generation(core->control) == copy.old->generation) {
         rc = lx_view_enlarge(core, copy.old);
@@ -530,7 +595,7 @@ out:
 int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
 {
     lx_view *view;
-    bool idle = false;
+    bool idle = false, careful = false;
     int rc = lx_refuse_readonly(core);
 
     if (rc == LXDB_OK)
@@ -551,9 +616,11 @@ int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
         lx_sleep_ns(POLL_NS);
     }
     if (rc == LXDB_OK) {
+        atomic_store(&core->control->head.compacting, core->self.identity);
         do {
-            rc = compact_once(core, progress, limit);
+            rc = compact_once(core, progress, limit, &careful);
         } while (rc == LX_AGAIN);
+        atomic_store(&core->control->head.compacting, 0);
         (void)lx_ofd_set(core->lock_fd, LX_OFD_NONE, LX_BYTE_COMPACTOR);
     }
     atomic_store(&core->compacting, false);

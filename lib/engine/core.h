@@ -263,6 +263,7 @@ int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock);
 void lx_helper_consider(lx_core *core, const struct lx_control_block *block);
 /* An interval commit was made: see that a flush is due. */
 void lx_helper_promise(lx_core *core);
+uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block, uint64_t bytes);
 /* Watch this core: interval flushes, stale views. */
 void lx_helper_watch(lx_core *core);
 /* Free a replaced view after a grace period; on the helper's thread, or at once where it cannot start. */

@@ -61,7 +61,9 @@ struct lx_control_head {
     _Atomic uint32_t receipt_seq; /* odd while the receipt is written; 0: there is none */
     _Atomic uint64_t recoveries;
     _Atomic uint64_t compactions;
-    uint64_t reserved_line2[5];
+    /* Identity of the compactor, 0 = none; a hint, so that writers who outrun it hold back. */
+    _Atomic uint64_t compacting;
+    uint64_t reserved_line2[4];
     lxdb_report receipt;
 };
 

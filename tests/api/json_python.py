@@ -31,8 +31,9 @@ SEEDS = [
 ]
 
 PIECES = [
-    b'{', b'}', b'[', b']', b',', b':', b'"', b'\\', b'/', b' ', b'\t', b'\n', b'\r', b'\x0b', b'\0',
-    b'0', b'1', b'9', b'-', b'+', b'.', b'e', b'E', b'00', b'01', b'1.', b'.5', b'1e', b'1e+', b'-0',
+    b'{', b'}', b'[', b']', b',', b':', b'"', b'\\', b'/', b' ', b'\t', b'\n', b'\r', b'\x0b',
+    b'\0', b'0', b'1', b'9', b'-', b'+', b'.', b'e', b'E', b'00', b'01', b'1.', b'.5', b'1e',
+    b'1e+', b'-0',
     b'true', b'false', b'null', b'tru', b'True', b'None', b'NaN', b'Infinity', b'-Infinity', b'nan',
     b'"a"', b'""', b'"a":', b'"\\n"', b'"\\x"', b'"\\u12"', b'"\\u12g4"', b'"\\u0000"',
     b'"\\ud800"', b'"\\udc00"', b'"\\ud800\\udc00"', b'"\\udbff\\udfff"', b'"\\ud800\\u0041"',

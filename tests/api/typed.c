@@ -108,8 +108,7 @@ static void json_is_stored_exactly_as_given(void **state)
         "1E400",
         "\"\\u0041\\/\"",
         "[ ]",
-        "\n\"gr\xc3\xbc\xc3\x9f"
-        "e\"\n",
+        "\n\"gr\xc3\xbc\xc3\x9f!\"\n",
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         set_json(fixture->db, texts[i]);

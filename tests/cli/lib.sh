@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # What the tests of the tool share; sourced, with LXDB naming the tool. Each test has a directory of
 # its own, $tmp, with a database $db in it that does not exist yet.
 #
-#   check NAME STATUS OUTPUT ARGS...   run `lxdb $db ARGS`; it must end with STATUS and print OUTPUT,
-#                                      a printf format (a percent sign is written %%)
+#   check NAME STATUS OUTPUT ARGS...   run `lxdb $db ARGS`; it must end with STATUS and print
+#                                      OUTPUT, a printf format (a percent sign is written %%)
 #   check_tool NAME STATUS OUTPUT ARGS...   the same for `lxdb ARGS`
 #   check_stderr NAME PATTERN          what the last check said on stderr holds the basic pattern
 #   check_that NAME COMMAND...         the command succeeds
@@ -18,7 +19,7 @@ export LC_ALL
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/lxdb-cli.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 db=$tmp/t.lxdb
 checks=0
 faults=0

@@ -12,7 +12,7 @@ tests_cli_text_SOURCES = \
 tests_cli_text_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/cli/text
 
-CLI_SCRIPTS = \
+cli_tests = \
 	tests/cli/batch.sh \
 	tests/cli/create_update_del.sh \
 	tests/cli/examples.sh \
@@ -23,6 +23,6 @@ CLI_SCRIPTS = \
 	tests/cli/options.sh \
 	tests/cli/refusals.sh \
 	tests/cli/upkeep.sh
-dist_check_SCRIPTS += $(CLI_SCRIPTS)
-TESTS += $(CLI_SCRIPTS)
+dist_check_SCRIPTS += $(cli_tests)
+TESTS += $(cli_tests)
 EXTRA_DIST += tests/cli/lib.sh

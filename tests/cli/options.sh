@@ -7,7 +7,7 @@ commands='get set create update del exists keys items count namespaces clear inc
     export stat verify recover compact'
 
 check_tool version_is_printed 0 "$("$LXDB" --version)\n" --version
-check_that version_has_name_and_number sh -c 'grep -qx "lxdb [0-9]*\.[0-9]*\.[0-9]*" "$1"' - "$tmp/out"
+check_that version_has_name_and_number grep -qx 'lxdb [0-9]*\.[0-9]*\.[0-9]*' "$tmp/out"
 
 "$LXDB" --help >"$tmp/help"
 check_that help_goes_to_stdout grep -q '^usage: lxdb \[options\] FILE COMMAND' "$tmp/help"
@@ -17,7 +17,8 @@ for command in $commands; do
     "$LXDB" "$command" --help >"$tmp/help.$command"
     check_that "help_of_${command}_names_it" \
         grep -q "^usage: lxdb \[options\] FILE $command" "$tmp/help.$command"
-    check_that "help_of_${command}_fits_a_terminal" awk 'length > 80 { exit 1 }' "$tmp/help.$command"
+    check_that "help_of_${command}_fits_a_terminal" \
+        awk 'length > 80 { exit 1 }' "$tmp/help.$command"
     "$LXDB" "$db" "$command" -h >"$tmp/help.again"
     check_that "help_of_${command}_works_behind_a_file" cmp "$tmp/help.$command" "$tmp/help.again"
 done

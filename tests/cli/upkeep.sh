@@ -78,21 +78,24 @@ check_that verify_json_damage_is_located \
 check export_beside_damage_prints_the_rest 0 '61\t6f6e65\n63\t6f6e65\n' export --format=hex
 check_that verify_and_export_change_nothing cmp "$tmp/before" "$db"
 
-# What a crash leaves: a watermark in the header, and a torn record behind the last whole one.
+# What a crash leaves: a watermark in the header, and then a torn record behind the last whole one.
 rm -f "$db"*
 for key in a b; do
     "$LXDB" "$db" set $key --raw one
 done
 rm -f "$db"-*
 printf '\000\000\000\012' | dd of="$db" bs=1 seek=6 conv=notrunc 2>/dev/null
-printf '\001\000\001\000' >>"$db"
+run 0 verify
+check_that verify_sees_crash [ "$(figure crashed)" = yes ]
+printf '\001\000\001\001' >>"$db"
 cp "$db" "$tmp/before"
 check get_after_crash_reads 0 'one' get b
 check count_after_crash_counts 0 '2\n' count
-run 0 verify
-check_that verify_sees_crash [ "$(figure crashed)" = yes ]
+run 1 verify
+check_that verify_sees_torn_tail grep -q '^cut *offset 40 length 4$' "$tmp/out"
+check_stderr verify_torn_tail_is_said corrupt
 check_that readers_after_crash_change_nothing cmp "$tmp/before" "$db"
-check_that readers_after_crash_create_nothing [ "$(ls "$tmp" | grep -c '^t\.lxdb')" -eq 1 ]
+check_that readers_after_crash_create_nothing [ "$(echo "$db"*)" = "$db" ]
 run 0 recover
 check_that recover_sees_crash [ "$(figure crashed)" = yes ]
 check_that recover_keeps_records [ "$(figure records_live)" = 2 ]

@@ -17,7 +17,7 @@
 #define WRITERS 3u
 #define KEYS 24u
 #define GROUP 5u
-#define KILLS 130u
+#define KILLS 90u
 #define KILL_ALL_EVERY 10u
 #define COMPACT_EVERY 2000u
 
@@ -371,7 +371,7 @@ static void kill_writer_sync_none_loses_nothing_acknowledged(void)
     storm("none", LXDB_SYNC_NONE, harness_rounds(KILLS));
     harness_count_least("kills", 120);
     harness_count_least("kills inside a call", 40);
-    harness_count_least("recoveries after all were killed", 10);
+    harness_count_least("recoveries after all were killed", 9);
     harness_count_least("reads beside the kills", 1000);
 }
 

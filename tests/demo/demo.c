@@ -6,8 +6,8 @@
  *
  * Four writers store the records of the ISO lists at once, partly each its own, partly all the same
  * ones, while two readers check what they find. Now and then a writer gets a SIGKILL while it holds
- * the lock that orders all writers, and is started again. At the end the database has to hold what was
- * acknowledged, all of it and nothing else. DIRECTORY is left with demo.lxdb, closed, and with
+ * the lock that orders all writers, and is started again. At the end the database has to hold what
+ * was acknowledged, all of it and nothing else. DIRECTORY is left with demo.lxdb, closed, and with
  * `expected`: the lines that a reader of the file format has to print for it.
  *
  * The parent opens the database only to see who holds the lock, and for the proof.
@@ -328,11 +328,11 @@ static void say_deaths(const struct demo *demo)
         uint64_t us = death->until / 1000;
 
         printf("  kill -9    writer %u at %" PRIu64 ".%03" PRIu64
-               " s, %s; others went on after %" PRIu64 ".%" PRIu64 " ms\n"
-               "             %s\n",
+               " s, %s %s;\n             the others went on after %" PRIu64 ".%" PRIu64
+               " ms, and it was started again\n",
                death->writer + 1, ms / 1000, ms % 1000,
-               death->held_lock ? "holding the lock" : "at work", us / 1000, us / 100 % 10,
-               call_name(death->call));
+               death->held_lock ? "holding the writer lock," : "while", call_name(death->call),
+               us / 1000, us / 100 % 10);
     }
 }
 
@@ -349,7 +349,7 @@ static void say_work(const struct demo *demo)
     for (unsigned w = 0; w < WRITERS; w++) {
         const struct writer_entry *entry = &ledger->writers[w];
 
-        printf("  writer %u   %8s writes, %6s batches, %6s increments acknowledged\n", w + 1,
+        printf("  writer %u  %10s writes, %7s batches, %7s increments acknowledged\n", w + 1,
                demo_grouped(atomic_load(&entry->singles)),
                demo_grouped(atomic_load(&entry->batches)),
                demo_grouped(atomic_load(&entry->tickets)));
@@ -358,7 +358,7 @@ static void say_work(const struct demo *demo)
     for (unsigned r = 0; r < READERS; r++) {
         const struct reader_entry *entry = &ledger->readers[r];
 
-        printf("  reader %u   %9s reads, %7s whole batches, %5s iterations, 0 wrong\n", r + 1,
+        printf("  reader %u  %10s reads, %7s whole batches, %7s iterations, 0 wrong\n", r + 1,
                demo_grouped(atomic_load(&entry->reads)), demo_grouped(atomic_load(&entry->boards)),
                demo_grouped(atomic_load(&entry->iterations)));
         if (atomic_load(&entry->compactions) > compactions)

@@ -63,6 +63,11 @@ void board_key(unsigned line, char key[BOARD_KEY_MAX])
     snprintf(key, BOARD_KEY_MAX, BOARD_PREFIX "%u", line + 1);
 }
 
+void last_key(unsigned writer, char key[BOARD_KEY_MAX])
+{
+    snprintf(key, BOARD_KEY_MAX, LAST_PREFIX "%u", writer + 1);
+}
+
 size_t board_text(unsigned writer, uint64_t ticket, char text[BOARD_TEXT_MAX])
 {
     return (size_t)snprintf(text, BOARD_TEXT_MAX, "{\"writer\": %u, \"ticket\": %" PRIu64 "}",

@@ -8,7 +8,8 @@
  * Beside the records of the lists, writers keep in the namespace `shared`
  *
  *     tickets    a counter: each step of each writer draws the next number, with lxdb_incr()
- *     board/1..  eight keys that every writer stores as one batch, all with its latest ticket
+ *     board/1..  eight keys that every writer replaces, in one batch, by its latest ticket
+ *     last/1..   a key for each writer, replaced in the same batch by nobody else
  */
 #ifndef LXDB_DEMO_LEDGER_H
 #define LXDB_DEMO_LEDGER_H
@@ -28,6 +29,7 @@
 #define TICKETS_KEY "tickets"
 #define BOARD_PREFIX "board/"
 #define BOARD_LINES 8
+#define LAST_PREFIX "last/"
 #define BOARD_KEY_MAX 16
 #define BOARD_TEXT_MAX 64
 
@@ -86,7 +88,9 @@ void ledger_ticket(struct ledger *ledger, uint64_t ticket, unsigned writer);
 
 /* The key of a line of the board (from 0), NUL-terminated. */
 void board_key(unsigned line, char key[BOARD_KEY_MAX]);
-/* What a writer stores in every line; the length. */
+/* The key that a writer has for itself, NUL-terminated. */
+void last_key(unsigned writer, char key[BOARD_KEY_MAX]);
+/* What a writer stores in every line, and under its own key; the length. */
 size_t board_text(unsigned writer, uint64_t ticket, char text[BOARD_TEXT_MAX]);
 /* The ticket in a text that a writer may have stored, and the writer; ends the demo for any other
  * text. */

@@ -137,32 +137,46 @@ static void prove_board_is_last(const struct proof *proof, uint64_t ticket, unsi
     }
 }
 
+/* A key of the shared ones that holds a ticket. */
+static uint64_t ticket_under(struct proof *proof, const char *key, unsigned *ret_writer)
+{
+    char *text;
+    size_t len;
+    uint64_t ticket;
+
+    demo_require(lxdb_get_json(proof->spaces.shared, key, strlen(key), &text, &len),
+                 "reading a shared key");
+    ticket = board_check(proof->ledger, text, len, ret_writer);
+    expect_record(proof, SHARED_SPACE, key, strlen(key), text, len);
+    lxdb_free(text);
+    return ticket;
+}
+
 static void prove_board(struct proof *proof)
 {
+    char key[BOARD_KEY_MAX];
     uint64_t ticket = 0;
     unsigned writer = 0;
 
     for (unsigned line = 0; line < BOARD_LINES; line++) {
-        char key[BOARD_KEY_MAX];
-        char *text;
-        size_t len;
         uint64_t other;
 
         board_key(line, key);
-        demo_require(lxdb_get_json(proof->spaces.shared, key, strlen(key), &text, &len),
-                     "reading the board");
-        other = board_check(proof->ledger, text, len, &writer);
+        other = ticket_under(proof, key, &writer);
         if (line != 0 && other != ticket)
             demo_fail("a batch is there in part: the board holds tickets %" PRIu64 " and %" PRIu64,
                       ticket, other);
         ticket = other;
-        expect_record(proof, SHARED_SPACE, key, strlen(key), text, len);
-        lxdb_free(text);
     }
     prove_board_is_last(proof, ticket, writer);
-    printf(
-        "  shared     the %d keys that all writers replaced hold one whole batch, the last one\n",
-        BOARD_LINES);
+    for (unsigned w = 0; w < WRITERS; w++) {
+        last_key(w, key);
+        ticket = ticket_under(proof, key, &writer);
+        if (writer != w || ticket != atomic_load(&proof->ledger->writers[w].board_ticket))
+            demo_fail("lost: the last acknowledged ticket of writer %u is not there", w + 1);
+    }
+    printf("  shared     %d keys that all writers replaced hold one whole batch, the last one\n",
+           BOARD_LINES);
 }
 
 /* Whether a stored key is one of ours: a list's name, NUL, a code of it; or of the shared ones. */
@@ -185,10 +199,13 @@ static bool known_key(const struct source *source, const char *key, size_t len)
     }
     if (name_len != strlen(SHARED_SPACE) || memcmp(key, SHARED_SPACE, name_len) != 0)
         return false;
-    for (unsigned line = 0; line < BOARD_LINES; line++) {
+    for (unsigned i = 0; i < BOARD_LINES + WRITERS; i++) {
         char name[BOARD_KEY_MAX];
 
-        board_key(line, name);
+        if (i < BOARD_LINES)
+            board_key(i, name);
+        else
+            last_key(i - BOARD_LINES, name);
         if (strlen(name) == rest_len && memcmp(name, rest, rest_len) == 0)
             return true;
     }
@@ -198,7 +215,7 @@ static bool known_key(const struct source *source, const char *key, size_t len)
 /* Every key was read above, so that the same number of known keys leaves none unseen. */
 static void prove_nothing_else(struct proof *proof)
 {
-    uint64_t want = proof->source->n + 1 + BOARD_LINES;
+    uint64_t want = proof->source->n + 1 + BOARD_LINES + WRITERS;
     uint64_t iterated = 0;
     uint64_t count;
     lxdb_namespace_info *spaces;

@@ -106,7 +106,7 @@ static char *read_file(const char *path, size_t *ret_size)
     return bytes;
 }
 
-/* The array in a list's file: the one member of its one object. The tree is freed with `*ret_tree`. */
+/* The array in a list's file: the one member of its one object, which is *ret_tree. */
 static const cJSON *parse_list(const struct list *list, size_t size, cJSON **ret_tree)
 {
     cJSON *tree = cJSON_ParseWithLength(list->bytes, size);

@@ -53,8 +53,8 @@ struct source {
     uint32_t *sorted; /* record numbers in the order of (list, key) */
 };
 
-/* Load the lists in `dir`, at most `most` records of each (0: all). A file that is missing or not as
- * expected ends the demo. */
+/* Load the lists in `dir`, at most `most` records of each (0: all). A file that is missing or not
+ * as expected ends the demo. */
 void source_load(struct source *source, const char *dir, size_t most);
 void source_free(struct source *source);
 

@@ -4,12 +4,15 @@
  * writer can go on where the ledger says the killed one was; the step that was under way is done
  * again, which changes nothing that was stored by it.
  *
- * A step: draw a ticket from the counter, store a chunk of records, put the ticket on the board.
+ * A step: find its last ticket, draw another from the counter, store a chunk of records, put the
+ * ticket on the board.
  */
 #include "tests/demo/workers.h"
 
 #include "tests/demo/common.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,9 +119,16 @@ static void store_as_batch(struct writer *writer, const struct chunk *chunk)
     atomic_fetch_add(&writer->entry->records, chunk->n);
 }
 
+static void add_line(lxdb_batch *batch, const char *key, const char *text, size_t len)
+{
+    demo_require(lxdb_batch_set_json(batch, key, strlen(key), text, len),
+                 "adding a line to a batch");
+}
+
 static void post_board(struct writer *writer, uint64_t ticket)
 {
     struct writer_entry *entry = writer->entry;
+    char key[BOARD_KEY_MAX];
     char text[BOARD_TEXT_MAX];
     size_t len = board_text(writer->job->writer, ticket, text);
     lxdb_batch *batch;
@@ -126,12 +136,11 @@ static void post_board(struct writer *writer, uint64_t ticket)
 
     demo_require(lxdb_batch_begin(writer->spaces.shared, &batch), "beginning a batch");
     for (unsigned line = 0; line < BOARD_LINES; line++) {
-        char key[BOARD_KEY_MAX];
-
         board_key(line, key);
-        demo_require(lxdb_batch_set_json(batch, key, strlen(key), text, len),
-                     "adding a line to a batch");
+        add_line(batch, key, text, len);
     }
+    last_key(writer->job->writer, key);
+    add_line(batch, key, text, len);
     began = atomic_fetch_add(&writer->ledger->clock, 1);
     begin_call(writer, POST_BOARD);
     end_call(writer, lxdb_batch_commit(batch, NULL, NULL), "storing the board");
@@ -139,6 +148,35 @@ static void post_board(struct writer *writer, uint64_t ticket)
     atomic_store(&entry->board_began, began);
     atomic_store(&entry->board_ticket, ticket);
     atomic_fetch_add(&entry->batches, 1);
+}
+
+/*
+ * The writer's own key holds its last acknowledged ticket, or, when it was killed, the one that it
+ * was storing then. Checked in each step, so also first thing after a restart.
+ */
+static void check_last(const struct writer *writer, bool restarted)
+{
+    uint64_t acknowledged = atomic_load(&writer->entry->board_ticket);
+    unsigned author = 0;
+    uint64_t ticket = 0;
+    char key[BOARD_KEY_MAX];
+    char *text;
+    size_t len;
+    int rc;
+
+    last_key(writer->job->writer, key);
+    rc = lxdb_get_json(writer->spaces.shared, key, strlen(key), &text, &len);
+    if (rc == LXDB_OK) {
+        ticket = board_check(writer->ledger, text, len, &author);
+        lxdb_free(text);
+    } else if (rc != LXDB_NOTFOUND) {
+        demo_fail_call("reading a writer's own key", rc);
+    }
+    if (ticket < acknowledged || (ticket > acknowledged && !restarted))
+        demo_fail("writer %u finds its ticket %" PRIu64 ", but %" PRIu64 " was acknowledged last",
+                  writer->job->writer + 1, ticket, acknowledged);
+    if (ticket != 0 && author != writer->job->writer)
+        demo_fail("writer %u finds what writer %u wrote", writer->job->writer + 1, author + 1);
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
@@ -162,14 +200,18 @@ void writer_run(const struct writer_job *job)
     struct writer writer = {
         .job = job, .ledger = job->ledger, .entry = &job->ledger->writers[job->writer]};
     uint64_t step = atomic_load(&writer.entry->steps);
+    bool restarted = atomic_load(&writer.entry->call) != NO_CALL;
     size_t n;
     uint32_t *plan = writer_plan(job->source, job->writer, &n);
 
     spaces_open(&writer.spaces, job->source, job->path);
     while (step < n || !atomic_load(&job->ledger->enough)) {
         const struct chunk *chunk = &job->source->chunks[plan[step % n]];
-        uint64_t ticket = draw_ticket(&writer);
+        uint64_t ticket;
 
+        check_last(&writer, restarted);
+        restarted = false;
+        ticket = draw_ticket(&writer);
         if (chunk->batch)
             store_as_batch(&writer, chunk);
         else
