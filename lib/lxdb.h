@@ -195,7 +195,8 @@ LXDB_EXPORT int lxdb_exists(lxdb *db, const void *key, size_t key_len);
  */
 LXDB_EXPORT int lxdb_read(lxdb *db, const void *key, size_t key_len, void *buf, size_t cap,
                           size_t *ret_len);
-/* The value in memory of the caller's, to be freed with lxdb_free(). LXDB_NOTFOUND. */
+/* The value in memory of the caller's, with a NUL behind it that does not count, to be freed with
+ * lxdb_free(); `ret_len` may be NULL. LXDB_NOTFOUND. */
 LXDB_EXPORT int lxdb_read_alloc(lxdb *db, const void *key, size_t key_len, void **ret_value,
                                 size_t *ret_len);
 /* Free what the library returned; NULL is fine. */
@@ -229,7 +230,8 @@ typedef struct lxdb_item {
 /*
  * Look up `n` keys at once, inside a read section, overlapping their cache misses. Sees each batch
  * whole or not at all. The result is LXDB_OK when every item has its own `rc`.
- * LXDB_INVALID outside a read section. LXDB_BUSY: batches were published without a break and the
+ * LXDB_INVALID outside a read section; it and LXDB_TOOBIG for a key that no database can have: then
+ * no item was looked up. LXDB_BUSY: batches were published without a break and the
  * writer lock, taken then, was not to be had until the deadline.
  */
 LXDB_EXPORT int lxdb_peek_many(lxdb *db, lxdb_item *items, size_t n);
@@ -261,7 +263,8 @@ LXDB_EXPORT int lxdb_set_null(lxdb *db, const void *key, size_t key_len);
  */
 LXDB_EXPORT int lxdb_get_json(lxdb *db, const void *key, size_t key_len, char **ret_text,
                               size_t *ret_len);
-/* The bytes without the tag, to be freed with lxdb_free(). LXDB_NOTFOUND. LXDB_TYPE. */
+/* The bytes without the tag, to be freed with lxdb_free(); `ret_len` may be NULL. LXDB_NOTFOUND.
+ * LXDB_TYPE. */
 LXDB_EXPORT int lxdb_get_bytes(lxdb *db, const void *key, size_t key_len, void **ret_bytes,
                                size_t *ret_len);
 /* A JSON string, decoded and NUL-terminated (it may hold NULs: *ret_len, which may be NULL,
@@ -438,7 +441,7 @@ typedef struct lxdb_report {
     uint64_t tail;         /* where the log ends */
     uint64_t watermark;    /* as found; 0 in a closed file */
     uint64_t records_live; /* keys with a value */
-    uint64_t records_dead; /* replaced or deleted */
+    uint64_t records_dead; /* replaced, deleted, and the markers of deletions */
     uint64_t live_bytes;
     uint64_t bytes_cut;          /* behind the tail that were not zero: lost, set aside */
     uint64_t bytes_damaged;      /* in skipped ranges */
@@ -453,7 +456,8 @@ typedef struct lxdb_report {
 /*
  * Read all of the database at `path`, check every CRC, change nothing. Needs only permission to
  * read, and works beside others that write (then it judges what was committed when it began).
- * LXDB_OK: all is well. LXDB_CORRUPT: damage was found. The report is filled in both cases. Other
+ * LXDB_OK: all is well; the torn tail of a crashed session (`crashed`, `bytes_cut`) is no damage, the
+ * next open cuts it. LXDB_CORRUPT: damage was found. The report is filled in both cases. Other
  * codes as of lxdb_open(). `progress` may be NULL.
  */
 LXDB_EXPORT int lxdb_verify(const char *path, lxdb_report *ret_report,

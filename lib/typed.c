@@ -188,8 +188,8 @@ int lxdb_get_json(lxdb *db, const void *key, size_t key_len, char **ret_text, si
 
 int lxdb_get_bytes(lxdb *db, const void *key, size_t key_len, void **ret_bytes, size_t *ret_len)
 {
-    if (!ret_bytes || !ret_len)
-        return lx_fail(LXDB_INVALID, "there is no place for the bytes or their length");
+    if (!ret_bytes)
+        return lx_fail(LXDB_INVALID, "there is no place for the bytes");
     return lx_op_read_alloc(db, key, key_len, LX_TAG_BYTES, ret_bytes, ret_len);
 }
 

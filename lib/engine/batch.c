@@ -24,32 +24,70 @@ struct op {
     uint32_t change; /* of the last one: its change */
 };
 
+struct ranked {
+    uint64_t rank;
+    uint32_t position;
+};
+
+/* What a commit works with, for every op. */
+struct work {
+    lx_change change;
+    struct ranked ranked, spare;
+    uint32_t order;
+};
+
+/* A core keeps the memory of its last batch for the next, if it is not large: getting some hundred KiB from the
+ * system and giving them back costs more than committing them. */
+#define KEEP_MAX (4u << 20)
+
 struct lx_batch {
     lx_core *core;
     uint8_t *arena;
     size_t used, capacity;
     struct op *ops;
     size_t count, ops_capacity;
+    struct work *work; /* one block, that holds four arrays one after the other */
+    size_t work_capacity;
 };
 
 int lx_batch_begin(lx_core *core, lx_batch **ret_batch)
 {
-    lx_batch *batch = calloc(1, sizeof *batch);
+    lx_batch *batch = atomic_exchange(&core->spare_batch, NULL);
 
+    if (batch == NULL)
+        batch = calloc(1, sizeof *batch);
     if (batch == NULL)
         return lx_fail(LXDB_NOMEM, "out of memory");
     batch->core = core;
+    batch->used = batch->count = 0;
     *ret_batch = batch;
     return LXDB_OK;
+}
+
+static void destroy(lx_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    free(batch->arena);
+    free(batch->ops);
+    free(batch->work);
+    free(batch);
 }
 
 void lx_batch_free(lx_batch *batch)
 {
     if (batch == NULL)
         return;
-    free(batch->arena);
-    free(batch->ops);
-    free(batch);
+    if (batch->capacity + batch->ops_capacity * sizeof *batch->ops +
+            batch->work_capacity * sizeof *batch->work <=
+        KEEP_MAX)
+        batch = atomic_exchange(&batch->core->spare_batch, batch);
+    destroy(batch);
+}
+
+void lx_batch_forget_spare(lx_core *core)
+{
+    destroy(atomic_exchange(&core->spare_batch, NULL));
 }
 
 static int make_space(lx_batch *batch, size_t size)
@@ -112,11 +150,6 @@ int lx_batch_add(lx_batch *batch, enum lx_batch_op op, const void *prefix, size_
 }
 
 /* ---- sorting ---------------------------------------------------------------------------------------- */
-
-struct ranked {
-    uint64_t rank;
-    uint32_t position;
-};
 
 static void insertion_sort(struct ranked *list, size_t n)
 {
@@ -253,7 +286,7 @@ static void walk_key(struct commit *commit, size_t position)
 {
     const struct op *ops = commit->batch->ops;
     const lx_change *change = change_of(commit, &ops[position]);
-    bool there = change->found && !lx_entry_expired(&change->old.entry);
+    bool there = lx_change_is_there(change);
 
     for (size_t i = position;; i = ops[i].later - 1) {
         if (ops[i].op == LX_BATCH_CREATE && there && i < commit->failed_at)
@@ -290,47 +323,54 @@ static int prepare(lx_many *many, lx_writer *writer, size_t *ret_n)
         return lx_fail(LXDB_EXISTS, "change %zu of the batch creates a key that exists",
                        commit->failed_at);
     for (size_t i = 0; i < commit->count; i++) /* deletes of what is not there change nothing */
-        if (!many->changes[i].remove || many->changes[i].found)
-            many->changes[kept++] = many->changes[i];
+        if (!many->changes[i].remove || many->changes[i].found) {
+            if (kept != i)
+                many->changes[kept] = many->changes[i];
+            kept++;
+        }
     *ret_n = kept;
+    return LXDB_OK;
+}
+
+static int make_work(lx_batch *batch, struct commit *commit)
+{
+    size_t n = batch->count;
+
+    if (batch->work_capacity < n) {
+        free(batch->work);
+        batch->work_capacity = 0;
+        batch->work = malloc(n * sizeof *batch->work);
+        if (batch->work == NULL)
+            return lx_fail(LXDB_NOMEM, "out of memory for a batch of %zu changes", n);
+        batch->work_capacity = n;
+    }
+    commit->many.changes = (lx_change *)(void *)batch->work;
+    commit->ranked = (struct ranked *)(void *)(commit->many.changes + n);
+    commit->spare = commit->ranked + n;
+    commit->order = (uint32_t *)(void *)(commit->spare + n);
     return LXDB_OK;
 }
 
 int lx_batch_commit(lx_batch *batch, size_t *ret_deleted, size_t *ret_failed_at)
 {
-    size_t n = batch->count;
     struct commit commit = {.many = {.prepare = prepare}, .batch = batch, .failed_at = SIZE_MAX};
     lx_view *view;
     int rc = lx_refuse_readonly(batch->core);
 
-    if (rc != LXDB_OK)
-        return rc;
-    if (n == 0)
-        goto done;
-    commit.many.changes = malloc(n * sizeof *commit.many.changes);
-    commit.ranked = malloc(n * sizeof *commit.ranked);
-    commit.spare = malloc(n * sizeof *commit.spare);
-    commit.order = malloc(n * sizeof *commit.order);
-    if (!commit.many.changes || !commit.ranked || !commit.spare || !commit.order) {
-        rc = lx_fail(LXDB_NOMEM, "out of memory for a batch of %zu changes", n);
-        goto out;
+    if (rc == LXDB_OK && batch->count > 0) {
+        rc = make_work(batch, &commit);
+        if (rc == LXDB_OK)
+            rc = lx_view_get(batch->core, &view);
+        if (rc != LXDB_OK)
+            return rc;
+        gather(&commit, &view->index); /* before the lock */
+        lx_view_unpin(batch->core, view);
+        rc = lx_commit_many(batch->core, LX_TASK_BATCH, &commit.many);
     }
-    rc = lx_view_get(batch->core, &view);
-    if (rc != LXDB_OK)
-        goto out;
-    gather(&commit, &view->index); /* before the lock */
-    lx_view_unpin(batch->core, view);
-    rc = lx_commit_many(batch->core, LX_TASK_BATCH, &commit.many);
     if (rc == LXDB_EXISTS && ret_failed_at != NULL)
         *ret_failed_at = commit.failed_at;
-done:
     if ((rc == LXDB_OK || rc == LXDB_PENDING) && ret_deleted != NULL)
         *ret_deleted = commit.deleted;
-out:
-    free(commit.order);
-    free(commit.spare);
-    free(commit.ranked);
-    free(commit.many.changes);
     return rc;
 }
 
@@ -371,7 +411,7 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
             continue;
         if (clear->prefix_len != 0 && memcmp(entry.key, clear->prefix, clear->prefix_len) != 0)
             continue;
-        if (clear->only_expired && !lx_entry_expired(&entry))
+        if (clear->only_expired && !lx_expired(entry.expiry_ms))
             continue;
         clear->cut.offsets[n++] = clear->cut.offsets[i];
         bytes += LX_RECORD_OVERHEAD + entry.key_len;

@@ -15,6 +15,8 @@ int lx_batch_add(lx_batch *batch, enum lx_batch_op op, const void *prefix, size_
                  const void *key, size_t key_len, int tag, const void *value, size_t value_len);
 int lx_batch_commit(lx_batch *batch, size_t *ret_deleted, size_t *ret_failed_at);
 void lx_batch_free(lx_batch *batch);
+/* Close: the memory that was kept for the next batch. */
+void lx_batch_forget_spare(lx_core *core);
 
 /* Remove every key that starts with `prefix`, as one batch. */
 int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret_deleted);

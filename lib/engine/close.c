@@ -176,6 +176,7 @@ int lx_core_close(lx_core *core)
         lx_helper_forget(core); /* what the last steps retired */
     }
     lx_core_detach(core);
+    lx_batch_forget_spare(core);
     lx_core_free(core);
     lx_cancel_restore(state);
     return rc;

@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+#define AHEAD 8u /* changes of a batch */
 #define DELETE_RESERVE (UINT64_C(16) << 10) /* log bytes that only deletes may use */
 
 int lx_refuse_readonly(const lx_core *core)
@@ -31,9 +32,9 @@ int lx_refuse_readonly(const lx_core *core)
     return lx_fail(LXDB_READONLY, "%s: opened read-only", core->place.path);
 }
 
-bool lx_entry_expired(const lx_entry *entry)
+bool lx_expired(int64_t expiry_ms)
 {
-    return entry->expiry_ms != 0 && entry->expiry_ms <= lx_wall_coarse_ms();
+    return LX_UNLIKELY(expiry_ms != 0) && expiry_ms <= lx_wall_coarse_ms();
 }
 
 /* ---- the lock ---------------------------------------------------------------------------------- */
@@ -172,27 +173,52 @@ void lx_change_encode(lx_change *change, uint8_t buf[LX_ENCODE_MAX])
     lx_put32(change->crc, crc);
 }
 
-int lx_change_find(lx_writer *writer, lx_change *change)
+/* Look the key up in a view; its hash fits. */
+static int look_up(lx_view *view, lx_change *change, lx_entry *ret_entry)
+{
+    lx_found found;
+    int rc = lx_index_find(&view->index, &view->log, change->key, change->key_len, change->hash,
+                           &found);
+
+    change->found = rc == LXDB_OK;
+    if (rc == LXDB_NOTFOUND)
+        return LXDB_OK;
+    if (rc == LXDB_OK) {
+        change->old_at = found.at;
+        change->old_record = found.entry.record;
+        change->old_len = found.entry.len;
+        change->old_expiry_ms = found.entry.expiry_ms;
+        *ret_entry = found.entry;
+    }
+    return rc;
+}
+
+static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
 {
     lx_view *view = writer->view;
-    int rc;
 
     if (change->seed != view->index.seed) {
         change->hash = lx_index_hash(&view->index, change->key, change->key_len);
         change->seed = view->index.seed;
     }
-    rc = lx_index_find(&view->index, &view->log, change->key, change->key_len, change->hash,
-                       &change->old);
-    if (rc == LXDB_OK || rc == LXDB_NOTFOUND) {
-        change->found = rc == LXDB_OK;
-        rc = LXDB_OK;
-    }
-    return rc;
+    return look_up(view, change, ret_entry);
+}
+
+int lx_change_find(lx_writer *writer, lx_change *change)
+{
+    lx_entry entry;
+
+    return find_entry(writer, change, &entry);
+}
+
+bool lx_change_is_there(const lx_change *change)
+{
+    return change->found && !lx_expired(change->old_expiry_ms);
 }
 
 int lx_change_expected(const lx_change *change, enum lx_expect expect)
 {
-    bool there = change->found && !lx_entry_expired(&change->old.entry);
+    bool there = lx_change_is_there(change);
 
     if (expect == LX_ABSENT && there)
         return lx_answer(LXDB_EXISTS);
@@ -268,6 +294,11 @@ static int secure_slots(lx_writer *writer, lx_change *changes, size_t n, const u
         for (; to < n; to++) {
             lx_change *change = &changes[order[to]];
 
+            /* the cache misses of those further on overlap with this one's */
+            if (to + 2 * AHEAD < n)
+                lx_index_prefetch_bucket(&view->index, changes[order[to + 2 * AHEAD]].hash);
+            if (to + AHEAD < n)
+                lx_index_prefetch_record(&view->index, &view->log, changes[order[to + AHEAD]].hash);
             if (lx_index_segment_of(&view->index, change->hash) != segment)
                 break;
             rc = lx_change_find(writer, change);
@@ -341,11 +372,11 @@ static bool publish(lx_index *index, const lx_change *change)
 {
     if (change->remove) {
         if (change->found)
-            lx_index_remove(&change->old);
+            lx_index_remove(change->old_at);
         return true;
     }
     if (change->found) {
-        lx_index_replace(&change->old, change->at);
+        lx_index_replace(change->old_at, change->at);
         return true;
     }
     return lx_index_insert(index, change->hash, change->at);
@@ -379,8 +410,8 @@ static void declare(lx_writer *writer, uint64_t end, const lx_change *changes, s
     for (size_t i = 0; i < n; i++) {
         if (changes[i].found) {
             records--;
-            bytes -= changes[i].old.entry.len;
-            expiring -= changes[i].old.entry.expiry_ms != 0;
+            bytes -= changes[i].old_len;
+            expiring -= changes[i].old_expiry_ms != 0;
         }
         if (!changes[i].remove) {
             records++;
@@ -453,7 +484,7 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     lx_step("commit-committed");
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
         if (changes[i].found)
-            rc = lx_log_set_status(log, changes[i].old.entry.record, 0);
+            rc = lx_log_set_status(log, changes[i].old_record, 0);
     lx_step("commit-killed");
     if (n > 1) {
         seq = get_relaxed(&writer->lock->publish_seq) | 1;
@@ -513,6 +544,7 @@ int lx_commit_settle(lx_core *core, uint64_t position, lx_limit *limit)
 /* Without the lock: whether the answer is plain already. It also fetches the lines that the commit will need. */
 static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
 {
+    lx_entry entry;
     lx_view *view;
     int rc = lx_view_enter(core, &view);
 
@@ -520,16 +552,11 @@ static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
         return rc;
     change->hash = lx_index_hash(&view->index, change->key, change->key_len);
     change->seed = view->index.seed;
-    rc = lx_index_find(&view->index, &view->log, change->key, change->key_len, change->hash,
-                       &change->old);
-    if (rc == LXDB_OK || rc == LXDB_NOTFOUND) {
-        change->found = rc == LXDB_OK;
-        rc = lx_change_expected(change, expect);
-    } else if (rc == LX_AGAIN) {
-        rc = LXDB_OK; /* the lock's holder maps more */
-    }
+    rc = look_up(view, change, &entry);
     lx_view_leave();
-    return rc;
+    if (rc == LX_AGAIN)
+        return LXDB_OK; /* the lock's holder maps more */
+    return rc == LXDB_OK ? lx_change_expected(change, expect) : rc;
 }
 
 /* After the work under the lock: go on, or map more and try again. LX_AGAIN: again. */
@@ -584,6 +611,7 @@ int lx_modify(lx_core *core, lx_change *change,
               int (*decide)(void *arg, lx_change *change, const lx_entry *old), void *arg)
 {
     uint8_t buf[LX_ENCODE_MAX];
+    lx_entry entry;
     lx_writer writer = lx_writer_of(core);
     uint64_t position = 0;
     int rc = lx_refuse_readonly(core);
@@ -594,11 +622,9 @@ int lx_modify(lx_core *core, lx_change *change,
         rc = lx_writer_enter(&writer, LX_TASK_WRITE, LX_FOR_APPEND);
         if (rc != LXDB_OK)
             return rc;
-        rc = lx_change_find(&writer, change);
+        rc = find_entry(&writer, change, &entry);
         if (rc == LXDB_OK)
-            rc = decide(arg, change,
-                        change->found && !lx_entry_expired(&change->old.entry) ? &change->old.entry
-                                                                               : NULL);
+            rc = decide(arg, change, lx_change_is_there(change) ? &entry : NULL);
         if (rc == LXDB_OK)
             lx_change_encode(change, buf);
         if (rc == LXDB_OK)

@@ -139,7 +139,7 @@ static int copy_put(struct copy *copy, const lx_scan_event *event)
     rc = find_copy(copy, record, &hash, &found);
     if (rc == LXDB_OK) {
         rc = kill_old(copy, &found);
-        lx_index_replace(&found, slot);
+        lx_index_replace(found.at, slot);
     } else if (rc == LXDB_NOTFOUND) {
         rc = room_for_one(copy, hash);
         if (rc == LXDB_OK && !lx_index_insert(&copy->index, hash, slot))
@@ -171,7 +171,7 @@ static int copy_delete(struct copy *copy, const lx_scan_event *event)
     rc = find_copy(copy, record, &hash, &found); /* the mapping may have moved */
     if (rc == LXDB_OK) {
         rc = kill_old(copy, &found);
-        lx_index_remove(&found);
+        lx_index_remove(found.at);
     }
     return rc;
 }
@@ -216,6 +216,10 @@ static int start_files(struct copy *copy)
     copy->allocated = LX_HEADER_SIZE + bytes + SLACK;
     if (rc == LXDB_OK)
         rc = lx_file_allocate(fd, core->compact_name, 0, copy->allocated);
+    if (rc == LXDB_NOSPACE) { /* nearly full: the live records and no more */
+        copy->allocated -= SLACK - LX_PAD_SIZE_MIN;
+        rc = lx_file_allocate(fd, core->compact_name, 0, copy->allocated);
+    }
     if (rc == LXDB_OK)
         rc = lx_ofd_set(fd, LX_OFD_SHARED, LX_BYTE_DATA);
     if (rc == LXDB_OK)

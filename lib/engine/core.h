@@ -74,6 +74,8 @@ typedef struct lx_core {
     lx_file_info seen;
     _Atomic uint64_t looked_ms;
 
+    _Atomic(struct lx_batch *) spare_batch; /* batch.c */
+
     /* helper.c */
     struct lx_core *next_helped;
     _Atomic bool helped;
@@ -145,8 +147,11 @@ typedef struct lx_change {
     uint64_t hash;
     uint64_t seed;   /* of the index that `hash` is for; 0: not hashed yet */
     uint64_t at;     /* offset of the new record */
-    bool found;      /* the key is there */
-    lx_found old;
+    bool found;      /* the key is there; then of the version that is there: */
+    lx_slot_at old_at;
+    uint64_t old_record; /* its offset */
+    uint64_t old_len;    /* with its GROUP */
+    int64_t old_expiry_ms;
 } lx_change;
 
 static inline uint64_t lx_change_value_len(const lx_change *change)
@@ -218,7 +223,9 @@ int lx_commit_settle(lx_core *core, uint64_t position, lx_limit *limit);
 /* Wait until `position` is durable, whatever the mode. */
 int lx_wait_durable(lx_core *core, uint64_t position, lx_limit *limit);
 int lx_refuse_readonly(const lx_core *core);
-bool lx_entry_expired(const lx_entry *entry);
+bool lx_expired(int64_t expiry_ms);
+/* The key was looked up, and has a value that has not expired. */
+bool lx_change_is_there(const lx_change *change);
 
 /* Read, decide and write under the lock. `decide` gets the live entry (NULL: none) and says what to store, in
  * change->value (memory that stays good until the call returns), or a result that is not LXDB_OK. */

@@ -17,7 +17,7 @@ static inline int find(lx_view *view, const void *key, size_t key_len, lx_found 
     int rc = lx_index_find(&view->index, &view->log, key, key_len, hash, ret_found);
 
     if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(ret_found->entry.expiry_ms != 0) &&
-        lx_entry_expired(&ret_found->entry))
+        lx_expired(ret_found->entry.expiry_ms))
         return LXDB_NOTFOUND;
     return rc;
 }
@@ -273,7 +273,7 @@ static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *ke
 
         if (rc == LX_AGAIN)
             return rc;
-        if (rc == LXDB_OK && lx_entry_expired(&found.entry))
+        if (rc == LXDB_OK && lx_expired(found.entry.expiry_ms))
             rc = LXDB_NOTFOUND;
         items[i].rc = rc;
         items[i].value = rc == LXDB_OK ? found.entry.value : NULL;

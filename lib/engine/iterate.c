@@ -101,7 +101,7 @@ static int note_changed(void *arg, const lx_scan_event *event)
     rc = lx_index_find(&changed->last, changed->log, event->record.key, event->record.key_len, hash,
                        &found);
     if (rc == LXDB_OK) {
-        lx_index_replace(&found, slot);
+        lx_index_replace(found.at, slot);
         return LXDB_OK;
     }
     if (rc == LXDB_NOTFOUND)

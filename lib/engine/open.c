@@ -101,7 +101,7 @@ static int open_data(lx_core *core, bool first, int *ret_fd, lx_file_info *ret_i
         core->made = true;
     rc = lx_file_info_get(fd, core->place.path, &info);
     if (rc == LXDB_OK)
-        rc = lx_file_check_fit(&info, core->place.path);
+        rc = lx_file_check_fit(&info, core->place.path, core->readonly);
     if (rc == LXDB_OK && !(options->flags & LXDB_ANYFS))
         rc = lx_file_check_filesystem(fd, core->place.path);
     if (rc != LXDB_OK) {

@@ -151,10 +151,10 @@ static int build_one(struct build *build, const struct pending *pending)
         if (rc != LXDB_OK)
             return rc;
         if (pending->remove) {
-            lx_index_remove(&found);
+            lx_index_remove(found.at);
             return LXDB_OK;
         }
-        lx_index_replace(&found, pending->slot);
+        lx_index_replace(found.at, pending->slot);
     } else if (rc != LXDB_NOTFOUND) {
         return rc;
     } else if (pending->remove) {

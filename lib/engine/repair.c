@@ -46,9 +46,9 @@ static int replay_event(void *arg, const lx_scan_event *event)
     if (rc != LXDB_OK)
         return rc;
     if (event->effect == LX_EFFECT_DELETE)
-        lx_index_remove(&found);
+        lx_index_remove(found.at);
     else
-        lx_index_replace(&found, event->slot);
+        lx_index_replace(found.at, event->slot);
     return LXDB_OK;
 }
 

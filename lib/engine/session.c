@@ -48,7 +48,7 @@ static int note_last(void *arg, const lx_scan_event *event)
     rc = lx_index_find(&agree->last, &agree->view->log, event->record.key, event->record.key_len,
                        hash, &found);
     if (rc == LXDB_OK) {
-        lx_index_replace(&found, event->record.off);
+        lx_index_replace(found.at, event->record.off);
         return LXDB_OK;
     }
     if (rc == LXDB_NOTFOUND)
@@ -145,7 +145,7 @@ static int write_again(struct fix *fix, const lx_entry *entry)
         rc = lx_index_find(&view->index, &view->log, entry->key, entry->key_len, hash, &found);
     if (rc != LXDB_OK)
         return rc;
-    lx_index_replace(&found, slot);
+    lx_index_replace(found.at, slot);
     return lx_log_set_status(&view->log, entry->record, 0);
 }
 

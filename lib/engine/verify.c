@@ -69,9 +69,9 @@ static int count_event(void *arg, const lx_scan_event *event)
         count->live--;
         count->live_bytes -= found.entry.len;
         if (event->effect == LX_EFFECT_DELETE)
-            lx_index_remove(&found);
+            lx_index_remove(found.at);
         else
-            lx_index_replace(&found, event->slot);
+            lx_index_replace(found.at, event->slot);
     } else if (rc != LXDB_NOTFOUND) {
         return rc;
     } else if (event->effect == LX_EFFECT_PUT) {
@@ -155,7 +155,7 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
         report.dead_without_cause = count.without_cause;
         *ret_report = report;
         if (scan.damaged_count != 0 || scan.bad_watermark || count.without_cause != 0 ||
-            scan.cut_bytes != 0)
+            (scan.cut_bytes != 0 && !scan.ordered))
             rc = lx_fail(LXDB_CORRUPT,
                          "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",
                          log->name, (unsigned long long)scan.damaged_count,

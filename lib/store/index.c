@@ -111,9 +111,8 @@ static inline int probe(lx_index *index, lx_log *log, struct lx_segment *segment
             if (rc == LXDB_CORRUPT)
                 return damaged(index, "a slot leads to no record");
             if (rc == LXDB_OK) {
-                ret_found->slot = &bucket->slots[i];
-                ret_found->segment = segment;
-                ret_found->bucket = bucket;
+                ret_found->at.slot = &bucket->slots[i];
+                ret_found->at.segment = segment;
             }
             return rc;
         }
@@ -513,12 +512,12 @@ uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash)
         atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_relaxed));
 }
 
-void lx_index_replace(const lx_found *found, uint64_t off)
+void lx_index_replace(lx_slot_at at, uint64_t off)
 {
-    uint64_t slot = atomic_load_explicit(found->slot, memory_order_relaxed);
+    uint64_t slot = atomic_load_explicit(at.slot, memory_order_relaxed);
 
     /* release: the record's bytes before the slot; pairs with the acquire in probe() */
-    atomic_store_explicit(found->slot, (slot & ~LX_SLOT_OFFSET_MASK) | off, memory_order_release);
+    atomic_store_explicit(at.slot, (slot & ~LX_SLOT_OFFSET_MASK) | off, memory_order_release);
 }
 
 bool lx_segment_insert(struct lx_segment *segment, uint64_t hash, uint64_t off)
@@ -549,18 +548,21 @@ bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off)
     return lx_segment_insert(lx_index_segment(index, lx_index_segment_of(index, hash)), hash, off);
 }
 
-void lx_index_remove(const lx_found *found)
+void lx_index_remove(lx_slot_at at)
 {
+    /* buckets are aligned to their size */
+    const struct lx_bucket *bucket =
+        (const void *)((uintptr_t)at.slot & ~(uintptr_t)(sizeof(struct lx_bucket) - 1));
     uint64_t left = LX_SLOT_MARKER;
 
     /* INV-2: where the bucket has an empty slot, no probe ever went past it */
     for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++)
-        if (atomic_load_explicit(&found->bucket->slots[i], memory_order_relaxed) == LX_SLOT_EMPTY)
+        if (atomic_load_explicit(&bucket->slots[i], memory_order_relaxed) == LX_SLOT_EMPTY)
             left = LX_SLOT_EMPTY;
     /* release: the marker's bytes in the log before the slot is gone */
-    atomic_store_explicit(found->slot, left, memory_order_release);
-    found->segment->live--;
-    found->segment->used -= left == LX_SLOT_EMPTY;
+    atomic_store_explicit(at.slot, left, memory_order_release);
+    at.segment->live--;
+    at.segment->used -= left == LX_SLOT_EMPTY;
 }
 
 void lx_segment_recount(struct lx_segment *segment)

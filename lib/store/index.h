@@ -34,11 +34,15 @@ typedef struct lx_index {
     _Atomic uint64_t *dirty;
 } lx_index;
 
+/* Where a slot is; valid until its segment is replaced: writers only. */
+typedef struct lx_slot_at {
+    _Atomic uint64_t *slot;
+    struct lx_segment *segment;
+} lx_slot_at;
+
 typedef struct lx_found {
     lx_entry entry;
-    _Atomic uint64_t *slot;    /* valid until the segment is replaced: writers only */
-    struct lx_segment *segment;
-    struct lx_bucket *bucket;
+    lx_slot_at at;
 } lx_found;
 
 static inline uint64_t lx_index_hash(const lx_index *index, const void *key, size_t key_len)
@@ -78,10 +82,10 @@ int lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t nee
 /* The same for one key, until there is room. */
 int lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash);
 /* Lead a found slot to another offset. */
-void lx_index_replace(const lx_found *found, uint64_t off);
+void lx_index_replace(lx_slot_at at, uint64_t off);
 /* Take a free slot for a key that is not there; room was made. False: the segment is damaged. */
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off);
-void lx_index_remove(const lx_found *found);
+void lx_index_remove(lx_slot_at at);
 /* Which segment a hash is in now: equal numbers, same segment. */
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash);
 /* Finish what a dead holder left: a split under way, counts that it did not get to. */

@@ -337,13 +337,13 @@ int lx_file_is_named(int fd, int dirfd, const char *name, bool *ret_same)
     return LXDB_OK;
 }
 
-int lx_file_check_fit(const lx_file_info *info, const char *name)
+int lx_file_check_fit(const lx_file_info *info, const char *name, bool readonly)
 {
     const uint32_t us = (uint32_t)geteuid();
 
     if (!info->regular)
         return lx_fail(LXDB_UNSUPPORTED, "%s: is not a regular file", name);
-    if (info->uid != us && us != 0 && info->uid != 0)
+    if (info->uid != us && us != 0 && !(readonly && info->uid == 0))
         return lx_fail(LXDB_UNSUPPORTED, "%s: belongs to user %u, and we are user %u", name,
                        info->uid, us);
     if (info->mount_root)

@@ -91,9 +91,9 @@ printf '\001\000\001\001' >>"$db"
 cp "$db" "$tmp/before"
 check get_after_crash_reads 0 'one' get b
 check count_after_crash_counts 0 '2\n' count
-run 1 verify
+run 0 verify
 check_that verify_sees_torn_tail grep -q '^cut *offset 40 length 4$' "$tmp/out"
-check_stderr verify_torn_tail_is_said corrupt
+check_that verify_torn_tail_is_no_fault [ ! -s "$tmp/err" ]
 check_that readers_after_crash_change_nothing cmp "$tmp/before" "$db"
 check_that readers_after_crash_create_nothing [ "$(echo "$db"*)" = "$db" ]
 run 0 recover

@@ -16,7 +16,7 @@
 
 #define WRITERS 3u
 #define KEYS 24u
-#define GROUP 5u
+#define GROUP 60u /* so that publishing a batch takes long enough to be killed in */
 #define KILLS 90u
 #define KILL_ALL_EVERY 10u
 #define COMPACT_EVERY 2000u
@@ -132,7 +132,7 @@ static void group_step(lxdb *db, struct ledger *ledger, unsigned number, harness
     struct entry *entry = &ledger->group;
     uint64_t version = (atomic_load(&entry->acked) >> 1) + 1;
     bool deletes = harness_below(rng, 8) == 0;
-    static unsigned char value[1000];
+    static unsigned char value[100];
     lxdb_batch *batch = NULL;
     size_t key_len, len;
     char key[32];

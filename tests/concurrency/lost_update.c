@@ -189,7 +189,7 @@ struct thread {
     lxdb *db;
 };
 
-/* In parts, with a compaction between them at least: else a fast machine is done before the first. */
+/* In parts, with a compaction between them: else a fast machine is done before the first. */
 static void *thread_run(void *arg)
 {
     struct thread *thread = arg;

@@ -359,7 +359,7 @@ static void readers_beside_writers_and_compaction_see_whole_current_states(void)
     harness_phase("readers, writers, compactor");
     for (unsigned i = 0; i < N; i++)
         workers[i] = harness_start(names[i], roles[i], work);
-    harness_until_least("compactions", &work->compactions, 20 * rounds);
+    harness_until_least("compactions", &work->compactions, 12 * rounds);
     harness_until_least("writes", &work->writes, 2000 * rounds);
     harness_until_least("pairs", &work->pairs_written, 2000 * rounds);
     harness_until_least("reads", &work->reads, 10000 * rounds);

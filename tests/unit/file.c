@@ -825,9 +825,9 @@ static void fit_own_file_is_ok(void **state)
     lx_file_info info = fit_info();
 
     (void)state;
-    assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_OK);
+    assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_OK);
     info.links = 0; /* removed since it was opened: not for this check to say */
-    assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_OK);
+    assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_OK);
 }
 
 static void fit_special_file_is_unsupported(void **state)
@@ -836,7 +836,7 @@ static void fit_special_file_is_unsupported(void **state)
 
     (void)state;
     info.regular = false;
-    assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_UNSUPPORTED);
+    assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_UNSUPPORTED);
 }
 
 static void fit_hard_link_is_unsupported(void **state)
@@ -845,7 +845,7 @@ static void fit_hard_link_is_unsupported(void **state)
 
     (void)state;
     info.links = 2;
-    assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_UNSUPPORTED);
+    assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_UNSUPPORTED);
     assert_says("hard links");
 }
 
@@ -855,7 +855,7 @@ static void fit_mount_point_is_unsupported(void **state)
 
     (void)state;
     info.mount_root = true;
-    assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_UNSUPPORTED);
+    assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_UNSUPPORTED);
     assert_says("mount point");
 }
 
@@ -864,23 +864,25 @@ static void fit_foreign_owner_is_unsupported_unless_root_is_involved(void **stat
 {
     lx_file_info info = fit_info();
     bool root = geteuid() == 0;
-    int rc_foreign, rc_of_root;
+    int rc_foreign, rc_of_root, rc_of_root_written;
 
     (void)state;
     if (root) {
         info.uid = 4711;
-        assert_int_equal(lx_file_check_fit(&info, "x"), LXDB_OK);
+        assert_int_equal(lx_file_check_fit(&info, "x", false), LXDB_OK);
         assert_int_equal(seteuid(NOBODY), 0);
     }
     info.uid = geteuid() + 1;
-    rc_foreign = lx_file_check_fit(&info, "x");
+    rc_foreign = lx_file_check_fit(&info, "x", false);
     info.uid = 0;
-    rc_of_root = lx_file_check_fit(&info, "x");
+    rc_of_root = lx_file_check_fit(&info, "x", true);
+    rc_of_root_written = lx_file_check_fit(&info, "x", false);
     if (root)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(rc_foreign, LXDB_UNSUPPORTED);
     assert_says("belongs to user");
     assert_int_equal(rc_of_root, LXDB_OK);
+    assert_int_equal(rc_of_root_written, LXDB_UNSUPPORTED);
 }
 
 /* 0: reported as a mount point; 1: not; 2: this process may not mount. */
