@@ -167,10 +167,10 @@ int lx_core_close(lx_core *core)
         const lx_view *view = core->view;
 
         /* A short-lived process leaves a compaction to those who stay, unless it is overdue. */
-        if (view != NULL && !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
+        if (view != NULL && atomic_load(&core->wrote) && !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
             lx_compaction_due(core, view->block, 4)) {
-            lx_limit limit = {1, 0};
-            (void)lx_compact(core, NULL, &limit);
+            lx_limit limit = {core->options.busy_timeout_ms, 0};
+            (void)lx_compact(core, NULL, false, &limit);
         }
         rc = leave(core);
         lx_helper_forget(core); /* what the last steps retired */

@@ -119,7 +119,7 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
             return LXDB_OK;
         lx_lock_release(writer->lock);
         if (rc == LX_COMPACT_FIRST) {
-            rc = lx_compact(core, NULL, &writer->limit);
+            rc = lx_compact(core, NULL, true, &writer->limit);
             if (rc == LXDB_OK)
                 rc = LX_AGAIN;
         } else if (rc == LX_AGAIN &&
@@ -570,6 +570,7 @@ static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_posit
     }
     *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
     if (rc == LXDB_OK) {
+        atomic_store_explicit(&writer->core->wrote, true, memory_order_relaxed);
         lx_helper_consider(writer->core, writer->block);
         brake_ns = lx_helper_brake_ns(writer->core, writer->block, bytes);
     }

@@ -475,6 +475,15 @@ int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock)
     return LXDB_OK;
 }
 
+/* Readers that are late may still look at it: they see that its generation is not in force any more. */
+static void clear_block(struct lx_control_block *block)
+{
+    uint64_t *words = (uint64_t *)(void *)block;
+
+    for (size_t i = 0; i < sizeof *block / sizeof *words; i++)
+        __atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
+}
+
 /* Phase 6. */
 static int record_swap(struct copy *copy, lx_writer *writer)
 {
@@ -490,7 +499,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
         rc = lx_file_info_get(copy->index.fd, copy->core->compact_index_name, &index);
     if (rc != LXDB_OK)
         return rc;
-    memset(block, 0, sizeof *block);
+    clear_block(block);
     block->data = data.id;
     block->index = index.id;
     block->base = old->base + atomic_load(&old->tail) - copy->tail; /* positions go on */
@@ -596,7 +605,7 @@ out:
     return rc;
 }
 
-int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
+int lx_compact(lx_core *core, const lxdb_progress *progress, bool wait, lx_limit *limit)
 {
     lx_view *view;
     bool idle = false, careful = false;
@@ -615,7 +624,7 @@ int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit)
                 break;
             atomic_store(&core->compacting, false);
         }
-        if (lx_deadline_passed(lx_limit_at(limit)))
+        if (!wait || lx_deadline_passed(lx_limit_at(limit)))
             return lx_fail(LXDB_BUSY, "%s: another compaction is under way", core->place.path);
         lx_sleep_ns(POLL_NS);
     }

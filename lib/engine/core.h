@@ -42,6 +42,13 @@ typedef struct lx_view {
     struct lx_view *next_retired;
 } lx_view;
 
+/* What the block of a view says, of one instant. False: the generation is not in force any more, and its block may
+ * be another's by now. Readers without the writer lock ask this after every look at a block. */
+struct lx_standing {
+    uint64_t base, tail, indexed;
+    uint64_t records, bytes, expiring;
+};
+
 /* A fork epoch that no process ever has: sends every call the slow way. */
 #define LX_EPOCH_NONE UINT64_MAX
 
@@ -81,6 +88,7 @@ typedef struct lx_core {
     _Atomic bool helped;
     bool busy; /* the helper is at work on it */
     _Atomic bool closing;
+    _Atomic bool wrote;      /* this handle has committed something */
     _Atomic bool compacting; /* by a thread of this handle */
     _Atomic bool compact_wanted;
     _Atomic uint64_t compact_retry_ms;
@@ -263,7 +271,8 @@ void lx_cut_free(lx_cut *cut);
 
 /* ---- compact.c, helper.c ------------------------------------------------------------------------- */
 
-int lx_compact(lx_core *core, const lxdb_progress *progress, lx_limit *limit);
+/* `wait`: for another compaction that is under way, else LXDB_BUSY at once. The limit is for the writer lock too. */
+int lx_compact(lx_core *core, const lxdb_progress *progress, bool wait, lx_limit *limit);
 /* Finish a swap that a dead holder recorded. */
 int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock);
 /* A commit has changed how much of the file is dead: start a compaction if that is too much. */

@@ -60,10 +60,12 @@ static uint64_t serve(lx_core *core)
 
         if (due != 0 && due <= now &&
             atomic_compare_exchange_strong(&view->block->flush_due, &due, 0)) {
+            struct lx_standing standing;
             lx_limit limit = {UINT32_MAX, 0};
-            uint64_t position = view->block->base +
-                                atomic_load_explicit(&view->block->tail, memory_order_acquire);
-            (void)lx_wait_durable(core, position, &limit);
+
+            /* else a compaction has come between, and synced everything */
+            if (lx_view_standing(core, view, &standing) == LXDB_OK)
+                (void)lx_wait_durable(core, standing.base + standing.tail, &limit);
         } else if (due != 0 && due < next) {
             next = due;
         }
@@ -71,9 +73,10 @@ static uint64_t serve(lx_core *core)
     lx_view_unpin(core, view);
     if (atomic_exchange(&core->compact_wanted, false)) {
         lxdb_progress progress = {report, core};
-        lx_limit limit = {1, 0};
+        lx_limit limit = {core->options.busy_timeout_ms, 0};
+        int rc = lx_compact(core, &progress, false, &limit);
 
-        if (lx_compact(core, &progress, &limit) != LXDB_OK)
+        if (rc != LXDB_OK && rc != LXDB_BUSY)
             atomic_store(&core->compact_retry_ms, lx_now_coarse_ms() + RETRY_AFTER_MS);
     }
     return next;

@@ -242,7 +242,8 @@ static int is_visible(lx_view *view, uint64_t from, uint64_t to, bool *ret_visib
 static int take(lx_cut *cut)
 {
     lx_view *view = cut->view;
-    uint64_t start, tail, indexed;
+    struct lx_standing standing;
+    uint64_t start, tail;
     int rc;
 
     if (view->block == NULL) { /* private: nothing moves */
@@ -250,9 +251,10 @@ static int take(lx_cut *cut)
         cut->end = view->tail;
         return rc == LXDB_OK ? sort_offsets(cut) : rc;
     }
-    /* acquire: the slots below it; pairs with the release in commit.c conclude() */
-    start = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
-    cut->end = start;
+    rc = lx_view_standing(cut->core, view, &standing);
+    if (rc != LXDB_OK)
+        return rc;
+    start = cut->end = standing.indexed;
     rc = lx_log_reach(&view->log, start);
     if (rc == LXDB_CORRUPT)
         return cut_from_outside(&view->log);
@@ -260,17 +262,18 @@ static int take(lx_cut *cut)
         rc = lx_index_each(&view->index, start, add_offset, cut);
     if (rc != LXDB_OK)
         return rc;
-    /* acquire: the bytes below it; pairs with the release in lx_commit() */
-    tail = atomic_load_explicit(&view->block->tail, memory_order_acquire);
-    indexed = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
-    if (indexed < tail) {
+    rc = lx_view_standing(cut->core, view, &standing);
+    if (rc != LXDB_OK)
+        return rc;
+    tail = standing.tail;
+    if (standing.indexed < tail) {
         bool visible;
 
-        rc = is_visible(view, indexed, tail, &visible);
+        rc = is_visible(view, standing.indexed, tail, &visible);
         if (rc != LXDB_OK)
             return rc;
         if (!visible)
-            tail = indexed;
+            tail = standing.indexed;
     }
     rc = lx_cut_advance(cut, tail);
     if (rc == LXDB_OK)

@@ -28,87 +28,104 @@ static uint64_t file_size(int fd, const char *name)
     return fd >= 0 && lx_file_info_get(fd, name, &info) == LXDB_OK ? info.size : 0;
 }
 
-static void from_block(lx_core *core, const struct lx_control_block *block, lxdb_stat_info *info)
+static void from_control(const lx_core *core, const struct lx_control_block *block,
+                         lxdb_stat_info *info)
 {
     struct lx_control_file *file = core->control;
     lx_lock_holder holder;
-    uint64_t all = atomic_load(&block->tail) - LX_HEADER_SIZE;
 
-    info->records = atomic_load(&block->records);
-    info->live_bytes = atomic_load(&block->bytes);
-    info->dead_bytes = all > info->live_bytes ? all - info->live_bytes : 0;
-    info->position = block->base + atomic_load(&block->tail);
     info->durable = atomic_load(&block->durable);
     info->commits = atomic_load(&block->commits);
     info->syncs = atomic_load(&block->syncs);
     info->recoveries = atomic_load(&file->head.recoveries);
     info->compactions = atomic_load(&file->head.compactions);
     info->sync_errno = atomic_load(&file->head.poison);
-    info->handles = core->readonly
-                        ? count_locks(core->lock_fd, LX_BYTE_IDENTITY, (uint64_t)1 << 62)
-                        : count_locks(core->self.probe_fd, LX_BYTE_IDENTITY, (uint64_t)1 << 62);
+    info->handles = count_locks(core->readonly ? core->lock_fd : core->self.probe_fd,
+                                LX_BYTE_IDENTITY, (uint64_t)1 << 62);
     lx_lock_holder_get(&file->lock, &holder);
     info->lock_pid = holder.pid;
     info->lock_age_ms = holder.age_ms;
     memcpy(info->lock_command, holder.command, sizeof info->lock_command);
 }
 
-int lx_stat(lx_core *core, lxdb_stat_info *ret_info)
+static int fill(lx_core *core, lx_view *view, lxdb_stat_info *info)
 {
-    lxdb_stat_info info = {0};
-    lx_view *view;
-    int rc = lx_view_get(core, &view);
+    struct lx_standing standing;
+    uint64_t all;
 
+    if (view->block != NULL)
+        from_control(core, view->block, info);
+    int rc = lx_view_standing(core, view, &standing); /* last: then the block was this generation's all the while */
     if (rc != LXDB_OK)
         return rc;
-    info.generation = view->generation;
-    info.data_size = file_size(view->log.fd, core->place.path);
-    info.index_size = file_size(view->index.fd, core->index_name);
-    lx_index_load(&view->index, &info.index_slots, &info.index_used);
-    if (view->block != NULL) {
-        from_block(core, view->block, &info);
-    } else {
-        info.records = view->records;
-        info.live_bytes = view->bytes;
-        info.dead_bytes = view->tail - LX_HEADER_SIZE - view->bytes;
-        info.position = view->tail;
-    }
-    lx_view_unpin(core, view);
-    *ret_info = info;
+    all = standing.tail - LX_HEADER_SIZE;
+    info->records = standing.records;
+    info->live_bytes = standing.bytes;
+    info->dead_bytes = all > standing.bytes ? all - standing.bytes : 0;
+    info->position = standing.base + standing.tail;
+    info->generation = view->generation;
+    info->data_size = file_size(view->log.fd, core->place.path);
+    info->index_size = file_size(view->index.fd, core->index_name);
+    lx_index_load(&view->index, &info->index_slots, &info->index_used);
     return LXDB_OK;
+}
+
+int lx_stat(lx_core *core, lxdb_stat_info *ret_info)
+{
+    lxdb_stat_info info;
+    int rc;
+
+    do {
+        lx_view *view;
+
+        rc = lx_view_get(core, &view);
+        if (rc != LXDB_OK)
+            return rc;
+        info = (lxdb_stat_info){0};
+        rc = fill(core, view, &info);
+        lx_view_unpin(core, view);
+    } while (rc == LX_AGAIN);
+    if (rc == LXDB_OK)
+        *ret_info = info;
+    return rc;
+}
+
+static int standing_now(lx_core *core, struct lx_standing *ret_standing)
+{
+    int rc;
+
+    do {
+        lx_view *view;
+
+        rc = lx_view_enter(core, &view);
+        if (rc != LXDB_OK)
+            return rc;
+        rc = lx_view_standing(core, view, ret_standing);
+        lx_view_leave();
+    } while (rc == LX_AGAIN);
+    return rc;
 }
 
 int lx_count(lx_core *core, uint64_t *ret_count, bool *ret_exact)
 {
-    lx_view *view;
-    int rc = lx_view_enter(core, &view);
+    struct lx_standing standing;
+    int rc = standing_now(core, &standing);
 
-    if (rc != LXDB_OK)
-        return rc;
-    if (view->block != NULL) {
-        *ret_count = atomic_load_explicit(&view->block->records, memory_order_relaxed);
-        *ret_exact = atomic_load_explicit(&view->block->expiring, memory_order_relaxed) == 0;
-    } else {
-        *ret_count = view->records;
-        *ret_exact = view->expiring == 0;
+    if (rc == LXDB_OK) {
+        *ret_count = standing.records;
+        *ret_exact = standing.expiring == 0;
     }
-    lx_view_leave();
-    return LXDB_OK;
+    return rc;
 }
 
 int lx_position(lx_core *core, uint64_t *ret_position)
 {
-    lx_view *view;
-    int rc = lx_view_enter(core, &view);
+    struct lx_standing standing;
+    int rc = standing_now(core, &standing);
 
-    if (rc != LXDB_OK)
-        return rc;
-    *ret_position = view->block != NULL
-                        ? view->block->base +
-                              atomic_load_explicit(&view->block->tail, memory_order_acquire)
-                        : view->tail;
-    lx_view_leave();
-    return LXDB_OK;
+    if (rc == LXDB_OK)
+        *ret_position = standing.base + standing.tail;
+    return rc;
 }
 
 int lx_receipt(lx_core *core, lxdb_report *ret_report)

@@ -176,19 +176,25 @@ int lx_verify(const char *path, lxdb_report *ret_report, const lxdb_progress *pr
 
     if (rc != LXDB_OK)
         return rc;
-    rc = lx_view_get(core, &view);
-    if (rc == LXDB_OK) {
-        uint64_t committed = 0;
+    do {
+        struct lx_standing standing;
 
-        if (view->block != NULL) {
-            /* acquire: in the index, and its predecessors are dead; pairs with commit.c conclude() */
-            committed = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
-            rc = lx_log_reach(&view->log, committed);
+        rc = lx_view_get(core, &view);
+        if (rc != LXDB_OK)
+            break;
+        rc = lx_view_standing(core, view, &standing);
+        if (rc == LXDB_OK && view->block != NULL) {
+            rc = lx_log_reach(&view->log, standing.indexed);
+            if (rc == LX_AGAIN) {
+                rc = lx_view_enlarge(core, view);
+                if (rc == LXDB_OK)
+                    rc = LX_AGAIN;
+            }
         }
         if (rc == LXDB_OK)
-            rc = judge(&view->log, committed, progress, ret_report);
+            rc = judge(&view->log, view->block != NULL ? standing.indexed : 0, progress, ret_report);
         lx_view_unpin(core, view);
-    }
+    } while (rc == LX_AGAIN);
     (void)lx_core_close(core);
     return rc;
 }

@@ -39,6 +39,34 @@ void lx_view_unpin(lx_core *core, lx_view *view)
         free_view(core, view);
 }
 
+int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standing *ret_standing)
+{
+    const struct lx_control_block *block = view->block;
+    struct lx_standing standing;
+
+    if (block == NULL) {
+        *ret_standing = (struct lx_standing){.tail = view->tail,
+                                             .indexed = view->tail,
+                                             .records = view->records,
+                                             .bytes = view->bytes,
+                                             .expiring = view->expiring};
+        return LXDB_OK;
+    }
+    standing.base = block->base;
+    /* acquire: the bytes below the tail; pairs with the release in lx_commit_apply() */
+    standing.tail = atomic_load_explicit(&block->tail, memory_order_acquire);
+    /* acquire, and after the tail: the slots below it; pairs with the release in commit.c conclude() */
+    standing.indexed = atomic_load_explicit(&block->indexed, memory_order_acquire);
+    standing.records = atomic_load_explicit(&block->records, memory_order_relaxed);
+    standing.bytes = atomic_load_explicit(&block->bytes, memory_order_relaxed);
+    standing.expiring = atomic_load_explicit(&block->expiring, memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire); /* the words before the generation */
+    if (lx_control_generation(core->control) != view->generation)
+        return LX_AGAIN;
+    *ret_standing = standing;
+    return LXDB_OK;
+}
+
 int lx_view_get(lx_core *core, lx_view **ret_view)
 {
     int rc = lx_view_enter(core, ret_view);
@@ -86,17 +114,17 @@ int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *inde
     return LXDB_OK;
 }
 
-/* Open one of the two files, and see that it is the one that the block names. */
-static int open_named(lx_core *core, const char *name, const lx_file_id *expected, int *ret_fd)
+/* Open a file by name, if it is the one expected: else LX_AGAIN. */
+static int open_named(lx_core *core, const char *name, uint64_t dev, uint64_t ino, int *ret_fd)
 {
     lx_file_info info;
     int fd;
     int rc = lx_file_open(core->place.dirfd, name, core->readonly ? LX_FILE_RDONLY : 0, 0, &fd);
 
     if (rc != LXDB_OK)
-        return rc;
+        return rc == LXDB_NOTFOUND ? LX_AGAIN : rc;
     rc = lx_file_info_get(fd, name, &info);
-    if (rc == LXDB_OK && !lx_file_id_equal(&info.id, expected))
+    if (rc == LXDB_OK && (info.id.dev != dev || info.id.ino != ino))
         rc = LX_AGAIN;
     if (rc != LXDB_OK) {
         lx_file_close(fd);
@@ -106,32 +134,56 @@ static int open_named(lx_core *core, const char *name, const lx_file_id *expecte
     return LXDB_OK;
 }
 
+/* The two files of a generation and its block. While a compaction's swap is recorded and not yet published, the names
+ * may lead to the new files already. Nobody can commit before it is published, so the new files say the same as the old
+ * ones, and serve as well: readers need not wait for a compactor that was stopped there. */
+static int open_files(lx_core *core, uint64_t generation, int ret_fds[2],
+                      struct lx_control_block **ret_block)
+{
+    const struct lx_control_lock *lock = &core->control->lock;
+    struct lx_control_block *block = lx_control_block(core->control, generation);
+    int rc = open_named(core, core->place.name, block->data.dev, block->data.ino, &ret_fds[0]);
+
+    if (rc == LXDB_OK)
+        rc = open_named(core, core->index_name, block->index.dev, block->index.ino, &ret_fds[1]);
+    *ret_block = block;
+    /* acquire: the swap and the new block; pairs with the release in compact.c record_swap() */
+    if (rc != LX_AGAIN ||
+        atomic_load_explicit(&lock->dirty, memory_order_acquire) != LX_DIRTY_SWAP ||
+        lock->swap_generation != generation + 1)
+        return rc;
+    lx_file_close(ret_fds[0]);
+    ret_fds[0] = -1;
+    rc = open_named(core, core->place.name, lock->swap_data_dev, lock->swap_data_ino, &ret_fds[0]);
+    if (rc == LXDB_OK)
+        rc = open_named(core, core->index_name, lock->swap_index_dev, lock->swap_index_ino,
+                        &ret_fds[1]);
+    if (rc == LX_AGAIN && ret_fds[0] >= 0)
+        rc = open_named(core, core->compact_index_name, lock->swap_index_dev, lock->swap_index_ino,
+                        &ret_fds[1]);
+    *ret_block = lx_control_block(core->control, generation + 1);
+    return rc;
+}
+
 static int open_generation(lx_core *core, uint64_t generation, lx_view **ret_view)
 {
-    struct lx_control_block *block = lx_control_block(core->control, generation);
-    lx_file_id data_id = block->data, index_id = block->index;
+    struct lx_control_block *block;
     lx_log log = {.fd = -1};
     lx_index index = {.fd = -1};
-    int data_fd = -1, index_fd = -1;
-    int rc;
+    int fds[2] = {-1, -1};
+    int rc = open_files(core, generation, fds, &block);
 
-    if (lx_control_generation(core->control) != generation)
-        return LX_AGAIN;
-    rc = open_named(core, core->place.name, &data_id, &data_fd);
     if (rc == LXDB_OK)
-        rc = open_named(core, core->index_name, &index_id, &index_fd);
+        rc = lx_ofd_set(fds[0], LX_OFD_SHARED, LX_BYTE_DATA);
     if (rc == LXDB_OK)
-        rc = lx_ofd_set(data_fd, LX_OFD_SHARED, LX_BYTE_DATA);
+        rc = lx_log_open(fds[0], core->place.name, !core->readonly, &log);
     if (rc != LXDB_OK)
         goto out;
-    rc = lx_log_open(data_fd, core->place.name, !core->readonly, &log);
+    fds[0] = -1;
+    rc = lx_index_open(fds[1], core->index_name, !core->readonly, &index);
     if (rc != LXDB_OK)
         goto out;
-    data_fd = -1;
-    rc = lx_index_open(index_fd, core->index_name, !core->readonly, &index);
-    if (rc != LXDB_OK)
-        goto out;
-    index_fd = -1;
+    fds[1] = -1;
     if (lx_control_generation(core->control) != generation)
         rc = LX_AGAIN;
     if (rc == LXDB_OK)
@@ -140,49 +192,26 @@ out:
     if (rc != LXDB_OK) {
         lx_index_close(&index);
         lx_log_close(&log);
-        lx_file_close(index_fd);
-        lx_file_close(data_fd);
+        lx_file_close(fds[1]);
+        lx_file_close(fds[0]);
     }
     return rc;
 }
 
 int lx_view_open(lx_core *core, lx_view **ret_view)
 {
-    int rc = LX_AGAIN;
-
     for (int tries = 0; tries < OPEN_TRIES; tries++) {
-        uint64_t generation = lx_control_generation(core->control);
+        int rc = open_generation(core, lx_control_generation(core->control), ret_view);
 
-        rc = open_generation(core, generation, ret_view);
-        if (rc == LXDB_OK)
+        if (rc != LX_AGAIN)
             return rc;
-        /* Between the two renames of a compaction the names and the block disagree: soon they do not. But a
-         * compaction that died there must be finished first, by whoever takes the writer lock. */
-        if (rc != LX_AGAIN && rc != LXDB_NOTFOUND)
-            return rc;
-        if (!core->readonly && tries >= 10 &&
-            atomic_load_explicit(&core->control->lock.dirty, memory_order_relaxed) ==
-                LX_DIRTY_SWAP) {
-            lx_limit limit = {core->options.busy_timeout_ms, 0};
-            bool dirty;
-            int taken = lx_lock_take(&core->control->lock, &core->self, LX_TASK_REPAIR, &limit,
-                                     &dirty);
-            if (taken != LXDB_OK)
-                return taken;
-            taken = lx_compact_roll_forward(core, &core->control->lock);
-            lx_lock_release(&core->control->lock);
-            if (taken != LXDB_OK)
-                return taken;
-        } else if (tries >= 10) {
+        if (tries >= 10) /* names change in microseconds, unless their changer is interrupted */
             lx_sleep_ns(1000000);
-        }
     }
-    if (rc == LX_AGAIN)
-        return lx_fail(LXDB_CORRUPT,
-                       "%s: the file was replaced while others have it open: close it everywhere, "
-                       "then open it again",
-                       core->place.path);
-    return rc;
+    return lx_fail(LXDB_CORRUPT,
+                   "%s: the file was replaced while others have it open: close it everywhere, then "
+                   "open it again",
+                   core->place.path);
 }
 
 int lx_view_enlarge(lx_core *core, const lx_view *small)

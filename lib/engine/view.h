@@ -57,6 +57,10 @@ static inline void lx_view_leave(void)
     _urcu_bp_read_unlock();
 }
 
+/* The words of the view's block, without the writer lock. LX_AGAIN: the generation is not in force any more. A block is
+ * used again by the next generation but one, so whoever reads it looks at the generation afterwards. */
+int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standing *ret_standing);
+
 /* Keep a view beyond the read side; inside it, or by who holds a pin already. */
 void lx_view_pin(lx_view *view);
 void lx_view_unpin(lx_core *core, lx_view *view);

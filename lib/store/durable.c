@@ -65,10 +65,12 @@ static int sync_now(const lx_durable *durable)
     struct lx_control_block *block = durable->block;
     /* acquire: the bytes before it are those that the sync writes; pairs with commit's release */
     uint64_t boundary = atomic_load_explicit(&block->tail, memory_order_acquire);
+    uint64_t base = block->base;
     uint64_t started = lx_now_ns();
     uint64_t took, usual;
     int rc;
 
+    atomic_thread_fence(memory_order_acquire); /* the words of the block before its generation */
     if (lx_control_generation(durable->file) != durable->generation)
         return LX_AGAIN;
     rc = lx_log_sync(durable->log);
@@ -78,7 +80,8 @@ static int sync_now(const lx_durable *durable)
         lx_poison_set(durable->file);
         return rc;
     }
-    raise_durable(block, block->base + boundary);
+    /* If compactions have given the block to a later generation meanwhile, its `durable` is past this already. */
+    raise_durable(block, base + boundary);
     took = lx_now_ns() - started;
     usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
     atomic_store_explicit(&block->sync_ns, usual ? (7 * usual + took) / 8 : took,

@@ -17,7 +17,7 @@
 #define WRITERS 3u
 #define KEYS 24u
 #define GROUP 60u /* so that publishing a batch takes long enough to be killed in */
-#define KILLS 90u
+#define KILLS 200u
 #define KILL_ALL_EVERY 10u
 #define COMPACT_EVERY 2000u
 
@@ -369,9 +369,9 @@ static void storm(const char *name, int sync, unsigned kills)
 static void kill_writer_sync_none_loses_nothing_acknowledged(void)
 {
     storm("none", LXDB_SYNC_NONE, harness_rounds(KILLS));
-    harness_count_least("kills", 120);
-    harness_count_least("kills inside a call", 40);
-    harness_count_least("recoveries after all were killed", 9);
+    harness_count_least("kills", 250);
+    harness_count_least("kills inside a call", 60);
+    harness_count_least("recoveries after all were killed", 20);
     harness_count_least("reads beside the kills", 1000);
 }
 
