@@ -46,7 +46,7 @@ static int last_record(const lx_view *view, uint64_t tail, struct lx_index_seal 
     return LXDB_OK;
 }
 
-static int close_session(lx_core *core, lx_view *view)
+static int close_session(lx_core *core, lx_view *view, bool cut)
 {
     struct lx_control_block *block = view->block;
     uint64_t tail = atomic_load(&block->tail);
@@ -59,7 +59,7 @@ static int close_session(lx_core *core, lx_view *view)
     lx_step("close-synced");
     rc = lx_log_set_watermark(&view->log, 0);
     lx_step("close-unmarked");
-    if (rc == LXDB_OK)
+    if (rc == LXDB_OK && cut)
         rc = lx_file_truncate(view->log.fd, core->place.path, tail);
     lx_step("close-cut");
     if (rc == LXDB_OK)
@@ -69,7 +69,8 @@ static int close_session(lx_core *core, lx_view *view)
         return rc;
     }
     atomic_store(&block->session, 0);
-    atomic_store(&block->allocated, tail);
+    if (cut)
+        atomic_store(&block->allocated, tail);
     return LXDB_OK;
 }
 
@@ -102,9 +103,11 @@ static int seal_or_remove(lx_core *core, lx_view *view)
     return rc;
 }
 
-/* Alone, behind the gate. */
-static int close_last(lx_core *core)
+/* Behind the gate, and no other handle may write: repair what the dead have left, and end the session. `alone`: not even a
+ * reader is attached, so that the file may be cut and the helper files sealed or removed. */
+static int close_last(lx_core *core, bool alone)
 {
+    struct lx_control_head *head = &core->control->head;
     lx_view *view;
     int rc;
 
@@ -114,25 +117,24 @@ static int close_last(lx_core *core)
         rc = lx_writer_enter(&writer, LX_TASK_REPAIR, LX_FOR_LOOK);
         if (rc != LXDB_OK)
             return rc;
-        lx_writer_leave(&writer);
+        (void)lx_writer_leave(&writer, LXDB_OK);
     }
     rc = lx_view_get(core, &view);
     if (rc != LXDB_OK)
         return rc;
-    if (atomic_load(&view->block->expiring) != 0 && atomic_load(&view->block->session) &&
-        atomic_load(&core->control->head.poison) == 0)
-        rc = lx_purge_expired(core);
-    if (rc == LXDB_OK) { /* in the generation in force, and mapped far enough */
+    if (atomic_load(&head->poison) == 0 && atomic_load(&view->block->session)) {
+        if (atomic_load(&view->block->expiring) != 0)
+            rc = lx_purge_expired(core);
         lx_view_unpin(core, view);
-        rc = lx_view_get(core, &view);
-    }
-    if (rc != LXDB_OK)
-        return rc;
-    if (atomic_load(&core->control->head.poison) != 0)
+        if (rc == LXDB_OK)
+            rc = lx_view_get(core, &view); /* of the generation in force, and mapped far enough */
+        if (rc != LXDB_OK)
+            return rc;
+        rc = close_session(core, view, alone);
+    } else {
         rc = lx_poison_check(core->control, core->place.path);
-    else if (atomic_load(&view->block->session))
-        rc = close_session(core, view);
-    if (rc == LXDB_OK)
+    }
+    if (rc == LXDB_OK && alone)
         rc = seal_or_remove(core, view);
     lx_view_unpin(core, view);
     return rc;
@@ -141,18 +143,21 @@ static int close_last(lx_core *core)
 /* Leave a crowd, or turn off the light. */
 static int leave(lx_core *core)
 {
+    const lx_view *view = core->view;
+    bool writers;
+    uint64_t at;
     int rc = lx_core_gate(core, lx_core_deadline(core));
-    lx_view *view = core->view;
 
-    if (rc != LXDB_OK)
+    if (rc != LXDB_OK || view == NULL)
         return rc;
     rc = lx_ofd_set(core->lock_fd, LX_OFD_EXCLUSIVE, LX_BYTE_PRESENCE);
-    if (rc == LXDB_OK && view != NULL) {
+    if (rc == LXDB_OK)
         rc = lx_ofd_set(view->log.fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
-        if (rc == LXDB_OK)
-            rc = close_last(core);
-    }
-    return rc == LXDB_BUSY ? LXDB_OK : rc; /* busy: others are attached */
+    if (rc != LXDB_BUSY)
+        return rc == LXDB_OK ? close_last(core, true) : rc;
+    /* Others are attached. Handles that may write hold an identity; this descriptor does not see its own. */
+    rc = lx_ofd_query(core->lock_fd, LX_BYTE_IDENTITY, 0, &writers, &at);
+    return rc == LXDB_OK && !writers ? close_last(core, false) : rc;
 }
 
 int lx_core_close(lx_core *core)

@@ -44,21 +44,12 @@ lx_writer lx_writer_of(lx_core *core)
     return (lx_writer){.core = core, .limit = {core->options.busy_timeout_ms, 0}};
 }
 
-void lx_writer_leave(lx_writer *writer)
+int lx_writer_leave(lx_writer *writer, int rc)
 {
     lx_lock_release(writer->lock);
+    if (LX_UNLIKELY(rc != LXDB_OK))
+        rc = lx_view_mend(writer->core, writer->view, rc);
     lx_view_unpin(writer->core, writer->view);
-    lx_cancel_restore(writer->cancel);
-}
-
-int lx_writer_enlarge(lx_writer *writer)
-{
-    lx_view *view = writer->view;
-    int rc;
-
-    lx_lock_release(writer->lock);
-    rc = lx_view_enlarge(writer->core, view);
-    lx_view_unpin(writer->core, view);
     lx_cancel_restore(writer->cancel);
     return rc;
 }
@@ -69,7 +60,7 @@ static int set_right(lx_writer *writer)
     uint64_t dirty = atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed);
     int rc;
 
-    if (dirty == LX_DIRTY_SWAP) {
+    if (dirty & LX_DIRTY_SWAP) {
         rc = lx_compact_roll_forward(writer->core, writer->lock);
         return rc == LXDB_OK ? LX_AGAIN : rc;
     }
@@ -122,12 +113,11 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
             rc = lx_compact(core, NULL, true, &writer->limit);
             if (rc == LXDB_OK)
                 rc = LX_AGAIN;
-        } else if (rc == LX_AGAIN &&
-                   writer->view->generation == lx_control_generation(core->control)) {
-            /* the same files: perhaps it was the mapping that was too small */
-            rc = lx_view_enlarge(core, writer->view);
-            if (rc == LXDB_OK)
-                rc = LX_AGAIN;
+        } else if (rc == LX_DAMAGED &&
+                   atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed) != LX_CLEAN) {
+            rc = LXDB_CORRUPT; /* no compaction while a commit is half published: a reopening will do */
+        } else {
+            rc = lx_view_mend(core, writer->view, rc);
         }
         lx_view_unpin(core, writer->view);
         if (rc != LX_AGAIN)
@@ -476,7 +466,7 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     if (LX_UNLIKELY(rc != LXDB_OK)) {
         /* A store through pwrite failed half-way: as if we had died here. */
         int covered = lx_repair(writer);
-        return covered == LXDB_OK || covered == LX_AGAIN ? rc : covered;
+        return covered > 0 || covered == LXDB_OK ? rc : covered;
     }
     lx_step("commit-written");
     /* 2 release: the bytes before the tail; pairs with acquire loads of the tail (replay, cut, sync, feed) */
@@ -554,27 +544,23 @@ static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
     change->seed = view->index.seed;
     rc = look_up(view, change, &entry);
     lx_view_leave();
-    if (rc == LX_AGAIN)
-        return LXDB_OK; /* the lock's holder maps more */
+    if (rc == LX_AGAIN || rc == LX_DAMAGED)
+        return LXDB_OK; /* to be mended once the lock is ours */
     return rc == LXDB_OK ? lx_change_expected(change, expect) : rc;
 }
 
-/* After the work under the lock: go on, or map more and try again. LX_AGAIN: again. */
+/* After the work under the lock. LX_AGAIN: again. */
 static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_position)
 {
     uint64_t brake_ns = 0;
 
-    if (LX_UNLIKELY(rc == LX_AGAIN)) {
-        rc = lx_writer_enlarge(writer);
-        return rc == LXDB_OK ? LX_AGAIN : rc;
-    }
-    *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
-    if (rc == LXDB_OK) {
+    if (LX_LIKELY(rc == LXDB_OK)) {
+        *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
         atomic_store_explicit(&writer->core->wrote, true, memory_order_relaxed);
         lx_helper_consider(writer->core, writer->block);
         brake_ns = lx_helper_brake_ns(writer->core, writer->block, bytes);
     }
-    lx_writer_leave(writer);
+    rc = lx_writer_leave(writer, rc);
     if (LX_UNLIKELY(brake_ns != 0))
         lx_sleep_ns(brake_ns);
     return rc;

@@ -379,7 +379,7 @@ static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
         rc = LX_AGAIN;
     else
         rc = copy_more(copy, *from, to, SLICE, from);
-    lx_writer_leave(&writer);
+    (void)lx_writer_leave(&writer, LXDB_OK);
     lx_sleep_ns(lx_now_ns() - started);
     return rc;
 }
@@ -560,7 +560,7 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
     if (rc == LXDB_OK)
         rc = lx_compact_roll_forward(copy->core, writer.lock);
 out:
-    lx_writer_leave(&writer);
+    (void)lx_writer_leave(&writer, LXDB_OK);
     return rc;
 }
 
@@ -589,11 +589,10 @@ static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *
     if (rc == LXDB_OK)
         rc = switch_over(&copy, from, limit);
 out:
-    if (rc == LX_AGAIN && lx_control_generation(core->control) == copy.old->generation) {
-        rc = lx_view_enlarge(core, copy.old);
-        if (rc == LXDB_OK)
-            rc = LX_AGAIN;
-    }
+    if (rc == LX_AGAIN)
+        rc = lx_view_mend(core, copy.old, rc);
+    if (rc == LX_DAMAGED)
+        rc = LXDB_CORRUPT; /* the new index: damaged while it is made */
     lx_index_close(&copy.index);
     lx_log_close(&copy.log);
     if (rc != LXDB_OK && copy.allocated != 0 &&

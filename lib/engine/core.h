@@ -192,9 +192,8 @@ lx_writer lx_writer_of(lx_core *core);
 /* Take the writer lock, repair if need be, and have a view of the generation in force. Cancellation is off
  * until leave. */
 int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpose);
-void lx_writer_leave(lx_writer *writer);
-/* After LX_AGAIN: leave, and map more. */
-int lx_writer_enlarge(lx_writer *writer);
+/* Let go, and mend what `rc` says is to be mended (lx_view_mend()). LX_AGAIN: enter again. */
+int lx_writer_leave(lx_writer *writer, int rc);
 
 /* What needs no lock: head, CRC, and for a small record the whole of it, into `buf`. */
 #define LX_ENCODE_MAX 1024u
@@ -205,7 +204,7 @@ int lx_change_find(lx_writer *writer, lx_change *change);
 int lx_change_expected(const lx_change *change, enum lx_expect expect);
 /* Under the lock, with every key once: secure all that committing them as one could run out of. A single change
  * was looked up before; many are looked up here, and `order` has their positions by growing lx_hash_rank() of
- * hashes that fit the writer's view. LX_AGAIN: lx_writer_enlarge(), and again. */
+ * hashes that fit the writer's view. LX_AGAIN, LX_DAMAGED: lx_writer_leave() mends them. */
 int lx_commit_secure(lx_writer *writer, lx_change *changes, size_t n, const uint32_t *order);
 /* Then, without letting go of the lock: commit `n` of them in their order, all or nothing, also after a crash. */
 int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n);

@@ -35,14 +35,15 @@ static inline int enter_and_find(lx_core *core, const void *key, size_t key_len,
         rc = find(view, key, key_len, ret_found);
         if (LX_LIKELY(rc == LXDB_OK))
             return rc;
-        if (LX_UNLIKELY(rc == LX_AGAIN))
-            lx_view_pin(view);
+        if (LX_LIKELY(rc == LXDB_NOTFOUND)) {
+            lx_view_leave();
+            return lx_answer(rc);
+        }
+        lx_view_pin(view);
         lx_view_leave();
-        if (rc != LX_AGAIN)
-            return rc == LXDB_NOTFOUND ? lx_answer(rc) : rc;
-        rc = lx_view_enlarge(core, view);
+        rc = lx_view_mend(core, view, rc);
         lx_view_unpin(core, view);
-        if (rc != LXDB_OK)
+        if (rc != LX_AGAIN)
             return rc;
     }
 }
@@ -238,13 +239,7 @@ int lx_section_peek(lx_core *core, const void *key, size_t key_len, const void *
         rc = hold_current(section, &view);
         if (rc != LXDB_OK)
             return rc;
-        rc = find(view, key, key_len, &found);
-        if (rc == LX_AGAIN) {
-            rc = lx_view_enlarge(core, view);
-            if (rc != LXDB_OK)
-                return rc;
-            rc = LX_AGAIN;
-        }
+        rc = lx_view_mend(core, view, find(view, key, key_len, &found));
     } while (rc == LX_AGAIN);
     if (rc != LXDB_OK)
         return rc == LXDB_NOTFOUND ? lx_answer(rc) : rc;
@@ -271,7 +266,7 @@ static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *ke
         lx_found found;
         int rc = lx_index_find(&view->index, &view->log, keys[i], key_lens[i], hashes[i], &found);
 
-        if (rc == LX_AGAIN)
+        if (rc == LX_AGAIN || rc == LX_DAMAGED)
             return rc;
         if (rc == LXDB_OK && lx_expired(found.entry.expiry_ms))
             rc = LXDB_NOTFOUND;
@@ -294,9 +289,9 @@ static int find_all(lx_view *view, const uint8_t *const *keys, const size_t *key
     return LXDB_OK;
 }
 
-/* One try without the lock. LXDB_BUSY: a batch was published meanwhile. */
+/* One try without the lock. *ret_published: a batch was published meanwhile, so it does not count. */
 static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys,
-                   const size_t *key_lens, lxdb_item *items, size_t n)
+                   const size_t *key_lens, lxdb_item *items, size_t n, bool *ret_published)
 {
     const _Atomic uint64_t *seq;
     uint64_t before;
@@ -307,14 +302,14 @@ static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys,
     seq = &core->control->lock.publish_seq;
     /* acquire: the number before the slots; pairs with the fence in lx_commit() */
     before = atomic_load_explicit(seq, memory_order_acquire);
-    if (before & 1)
-        return LXDB_BUSY;
+    if (before & 1) {
+        *ret_published = true;
+        return LXDB_OK;
+    }
     rc = find_all(view, keys, key_lens, items, n);
     atomic_thread_fence(memory_order_acquire); /* the slots before the second look */
-    if (rc == LXDB_OK &&
-        (atomic_load_explicit(seq, memory_order_relaxed) != before ||
-         lx_control_generation(core->control) != view->generation))
-        return LXDB_BUSY;
+    *ret_published = atomic_load_explicit(seq, memory_order_relaxed) != before ||
+                     lx_control_generation(core->control) != view->generation;
     return rc;
 }
 
@@ -333,14 +328,7 @@ static int all_under_lock(struct section *section, const uint8_t *const *keys,
         rc = hold_current(section, &view);
         if (rc == LXDB_OK)
             rc = find_all(view, keys, key_lens, items, n);
-        if (rc == LX_AGAIN) {
-            rc = lx_writer_enlarge(&writer);
-            if (rc != LXDB_OK)
-                return rc;
-            rc = LX_AGAIN;
-        } else {
-            lx_writer_leave(&writer);
-        }
+        rc = lx_writer_leave(&writer, rc);
     } while (rc == LX_AGAIN);
     return rc;
 }
@@ -355,16 +343,18 @@ static int many(struct section *section, const uint8_t *const *keys, const size_
         lx_view *view;
         int rc = hold_current(section, &view);
 
-        if (rc == LXDB_OK)
-            rc = try_all(core, view, keys, key_lens, items, n);
-        if (rc == LX_AGAIN) {
-            rc = lx_view_enlarge(core, view);
-            if (rc != LXDB_OK)
+        if (rc == LXDB_OK) {
+            bool published = false;
+
+            rc = lx_view_mend(core, view,
+                              try_all(core, view, keys, key_lens, items, n, &published));
+            if (rc == LX_AGAIN)
+                continue;
+            if (rc != LXDB_OK || !published)
                 return rc;
-            continue;
-        }
-        if (rc != LXDB_BUSY)
+        } else {
             return rc;
+        }
         if (++tries < SEQ_TRIES)
             continue;
         if (!core->readonly)

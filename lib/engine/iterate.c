@@ -296,11 +296,7 @@ int lx_cut_take(lx_core *core, lx_cut *ret_cut)
             *ret_cut = cut;
             return LXDB_OK;
         }
-        if (rc == LX_AGAIN) {
-            rc = lx_view_enlarge(core, cut.view);
-            if (rc == LXDB_OK)
-                rc = LX_AGAIN;
-        }
+        rc = lx_view_mend(core, cut.view, rc);
         lx_cut_free(&cut);
         if (rc != LX_AGAIN)
             return rc;

@@ -11,12 +11,37 @@
 struct replay {
     lx_log *log;
     lx_index *index;
+    uint64_t before; /* hash of the record before */
+    bool begun;      /* there was one */
+    bool beyond;     /* what the dead holder published lies behind us */
 };
+
+/* The holder may have died between storing a slot and counting it: at the last record that it published, or the first
+ * that it did not. */
+static void count_again(struct replay *replay, uint64_t hash)
+{
+    if (replay->beyond)
+        return;
+    replay->beyond = true;
+    lx_index_recount(replay->index, hash);
+    if (replay->begun)
+        lx_index_recount(replay->index, replay->before);
+}
+
+static int replay_insert(struct replay *replay, uint64_t hash, uint64_t slot)
+{
+    int rc = lx_index_make_room_for_one(replay->index, replay->log, hash);
+
+    if (rc == LXDB_OK && !lx_index_insert(replay->index, hash, slot))
+        rc = lx_index_damaged(replay->index, "no slot left");
+    return rc;
+}
 
 /* Step 3 and 4 of a commit, for one record that is committed, whatever of them was done before. */
 static int replay_event(void *arg, const lx_scan_event *event)
 {
     struct replay *replay = arg;
+    bool remove = event->effect == LX_EFFECT_DELETE, moved;
     lx_found found;
     uint64_t hash;
     int rc;
@@ -24,37 +49,34 @@ static int replay_event(void *arg, const lx_scan_event *event)
     if (event->effect == LX_EFFECT_NONE)
         return LXDB_OK;
     hash = lx_index_hash(replay->index, event->record.key, event->record.key_len);
-    rc = lx_index_make_room_for_one(replay->index, replay->log, hash);
-    if (rc != LXDB_OK)
-        return rc;
-    lx_index_recount(replay->index, hash);
     rc = lx_index_find(replay->index, replay->log, event->record.key, event->record.key_len, hash,
                        &found);
-    if (rc == LXDB_NOTFOUND) {
-        if (event->effect == LX_EFFECT_DELETE)
-            return LXDB_OK;
-        if (!lx_index_insert(replay->index, hash, event->slot))
-            return lx_fail(LXDB_CORRUPT, "%s: the index is damaged: no slot left",
-                           replay->index->name);
-        return LXDB_OK;
+    if (rc != LXDB_OK && rc != LXDB_NOTFOUND)
+        return rc;
+    if (rc == LXDB_NOTFOUND ? !remove : found.entry.off < event->slot) {
+        count_again(replay, hash);
+        if (rc == LXDB_NOTFOUND) {
+            rc = replay_insert(replay, hash, event->slot);
+        } else {
+            rc = lx_index_make_room(replay->index, replay->log, hash, 0, &moved);
+            if (rc == LXDB_OK)
+                rc = lx_log_set_status(replay->log, found.entry.record, 0);
+            if (rc == LXDB_OK && remove)
+                lx_index_remove(found.at);
+            else if (rc == LXDB_OK)
+                lx_index_replace(found.at, event->slot);
+        }
+    } else {
+        rc = LXDB_OK; /* published already, or something newer */
     }
-    if (rc != LXDB_OK)
-        return rc;
-    if (found.entry.off >= event->slot) /* published already, or something newer */
-        return LXDB_OK;
-    rc = lx_log_set_status(replay->log, found.entry.record, 0);
-    if (rc != LXDB_OK)
-        return rc;
-    if (event->effect == LX_EFFECT_DELETE)
-        lx_index_remove(found.at);
-    else
-        lx_index_replace(found.at, event->slot);
-    return LXDB_OK;
+    replay->before = hash;
+    replay->begun = true;
+    return rc;
 }
 
 int lx_replay(lx_view *view, uint64_t from, uint64_t to)
 {
-    struct replay replay = {&view->log, &view->index};
+    struct replay replay = {.log = &view->log, .index = &view->index};
     lx_scan scan = {.data = view->log.map.base, .size = to, .tail = to, .watermark = to,
                     .ordered = true};
     int rc;
@@ -65,7 +87,11 @@ int lx_replay(lx_view *view, uint64_t from, uint64_t to)
     if (rc == LXDB_CORRUPT)
         return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
                        view->log.name);
-    return rc == LXDB_OK ? lx_scan_walk(&scan, from, replay_event, &replay) : rc;
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, from, replay_event, &replay);
+    if (rc == LXDB_OK && replay.begun)
+        count_again(&replay, replay.before); /* all of it was published */
+    return rc;
 }
 
 static uint64_t load(const _Atomic uint64_t *word)
@@ -119,9 +145,9 @@ int lx_repair(lx_writer *writer)
     uint64_t dirty = load(&lock->dirty);
     int rc = LXDB_OK;
 
-    if (dirty == LX_DIRTY_SPLIT)
+    if (dirty & LX_DIRTY_SPLIT)
         rc = lx_index_repair(&writer->view->index, &writer->view->log);
-    if (dirty == LX_DIRTY_COMMIT) {
+    if (rc == LXDB_OK && dirty & LX_DIRTY_COMMIT) {
         if (load(&block->tail) < load(&lock->intent_end))
             rc = cover(writer);
         if (rc == LXDB_OK)

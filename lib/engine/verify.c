@@ -183,14 +183,9 @@ int lx_verify(const char *path, lxdb_report *ret_report, const lxdb_progress *pr
         if (rc != LXDB_OK)
             break;
         rc = lx_view_standing(core, view, &standing);
-        if (rc == LXDB_OK && view->block != NULL) {
+        if (rc == LXDB_OK && view->block != NULL)
             rc = lx_log_reach(&view->log, standing.indexed);
-            if (rc == LX_AGAIN) {
-                rc = lx_view_enlarge(core, view);
-                if (rc == LXDB_OK)
-                    rc = LX_AGAIN;
-            }
-        }
+        rc = lx_view_mend(core, view, rc);
         if (rc == LXDB_OK)
             rc = judge(&view->log, view->block != NULL ? standing.indexed : 0, progress, ret_report);
         lx_view_unpin(core, view);

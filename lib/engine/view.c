@@ -214,7 +214,7 @@ int lx_view_open(lx_core *core, lx_view **ret_view)
                    core->place.path);
 }
 
-int lx_view_enlarge(lx_core *core, const lx_view *small)
+static int reopen(lx_core *core, const lx_view *old)
 {
     lx_view *view;
     int rc = LXDB_OK;
@@ -223,13 +223,31 @@ int lx_view_enlarge(lx_core *core, const lx_view *small)
         return lx_fail(LXDB_CORRUPT, "%s: the file has changed under a private reader",
                        core->place.path);
     pthread_mutex_lock(&core->mutex);
-    if (core->view == small) { /* else another thread was quicker */
+    if (core->view == old) { /* else another thread was quicker */
         rc = lx_view_open(core, &view);
         if (rc == LXDB_OK)
             lx_view_publish(core, view);
     }
     pthread_mutex_unlock(&core->mutex);
     return rc;
+}
+
+int lx_view_mend(lx_core *core, const lx_view *view, int rc)
+{
+    lx_limit limit = {core->options.busy_timeout_ms, 0};
+
+    if (rc == LX_DAMAGED) {
+        if (core->readonly)
+            return LXDB_CORRUPT; /* its sentence says who can help */
+        rc = LXDB_OK;
+        if (lx_control_generation(core->control) == view->generation)
+            rc = lx_compact(core, NULL, true, &limit);
+    } else if (rc == LX_AGAIN) {
+        rc = reopen(core, view);
+    } else {
+        return rc;
+    }
+    return rc == LXDB_OK ? LX_AGAIN : rc;
 }
 
 void lx_view_close_all(lx_core *core)

@@ -74,8 +74,10 @@ int lx_view_open(lx_core *core, lx_view **ret_view);
 /* A view on files already open; owns both on success. */
 int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *index,
                  struct lx_control_block *block, lx_view **ret_view);
-/* Map the same generation with more address space: after LX_AGAIN. */
-int lx_view_enlarge(lx_core *core, const lx_view *small);
+/* After LX_AGAIN with a view: open it anew, with more address space or of the generation in force. After LX_DAMAGED: have
+ * a new index made, by a compaction. LX_AGAIN: done, try again; else a code for the caller. Any other `rc` comes back as
+ * it is. Without the writer lock, outside the read side, with the view pinned or not. */
+int lx_view_mend(lx_core *core, const lx_view *view, int rc);
 void lx_view_grace_period(void);
 /* Close: free all views, whoever pins them. */
 void lx_view_close_all(lx_core *core);

@@ -15,6 +15,9 @@
 /* Internal result, positive so that it never escapes: the view is too small or of an old generation;
  * open a fresh one and try again. */
 #define LX_AGAIN 1
+/* Likewise: the index contradicts itself or the log. The log is whole, so a new index can be made from it: that is
+ * what a compaction does. The sentence is kept as for LXDB_CORRUPT. */
+#define LX_DAMAGED 3
 
 static inline struct lx_control_block *lx_control_block(struct lx_control_file *file,
                                                         uint64_t generation)

@@ -38,12 +38,13 @@ int lx_index_reach(lx_index *index, uint64_t bytes)
     return bytes <= size ? LXDB_OK : LX_AGAIN;
 }
 
-static int damaged(const lx_index *index, const char *what)
+int lx_index_damaged(const lx_index *index, const char *what)
 {
-    return lx_fail(LXDB_CORRUPT,
-                   "%s: the index is damaged (%s); a compaction makes a new one from the data, or "
-                   "remove the file while nobody has the database open",
-                   index->name, what);
+    (void)lx_fail(LXDB_CORRUPT,
+                  "%s: the index is damaged (%s): it has to be made anew by a process that may write, or "
+                  "removed while nobody has the database open",
+                  index->name, what);
+    return LX_DAMAGED;
 }
 
 /* The directory word and the entry of a hash, in bounds. */
@@ -59,7 +60,7 @@ static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uin
     if (LX_UNLIKELY(lx_directory_depth(word) > LX_DEPTH_MAX || end > length)) {
         int rc = lx_directory_depth(word) > LX_DEPTH_MAX ? LXDB_CORRUPT : lx_index_reach(index, end);
         if (rc == LXDB_CORRUPT)
-            return damaged(index, "its directory");
+            return lx_index_damaged(index, "its directory");
         if (rc != LXDB_OK)
             return rc;
     }
@@ -69,7 +70,7 @@ static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uin
     if (LX_UNLIKELY(end > length || lx_entry_segment(entry) == 0)) {
         int rc = lx_entry_segment(entry) == 0 ? LXDB_CORRUPT : lx_index_reach(index, end);
         if (rc == LXDB_CORRUPT)
-            return damaged(index, "a directory entry");
+            return lx_index_damaged(index, "a directory entry");
         if (rc != LXDB_OK)
             return rc;
     }
@@ -109,7 +110,7 @@ static inline int probe(lx_index *index, lx_log *log, struct lx_segment *segment
             if (rc == LXDB_NOTFOUND)
                 continue;
             if (rc == LXDB_CORRUPT)
-                return damaged(index, "a slot leads to no record");
+                return lx_index_damaged(index, "a slot leads to no record");
             if (rc == LXDB_OK) {
                 ret_found->at.slot = &bucket->slots[i];
                 ret_found->at.segment = segment;
@@ -238,7 +239,7 @@ int lx_index_verify(lx_index *index, uint64_t entry)
     uint64_t bit = UINT64_C(1) << (number & 63);
 
     if (index->verified == NULL || number >= index->verified_segments)
-        return damaged(index, "a sealed segment in a file that is not");
+        return lx_index_damaged(index, "a sealed segment in a file that is not");
     if (atomic_load_explicit(&index->verified[number >> 6], memory_order_relaxed) & bit)
         return LXDB_OK;
     if (lx_segment_checksum(segment) != segment->checksum) {
@@ -247,7 +248,7 @@ int lx_index_verify(lx_index *index, uint64_t entry)
         for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++)
             if (atomic_load_explicit(&lx_directory_entries(index, word)[i],
                                      memory_order_acquire) == entry)
-                return damaged(index, "the checksum of a segment");
+                return lx_index_damaged(index, "the checksum of a segment");
         return LXDB_OK;
     }
     atomic_fetch_or_explicit(&index->verified[number >> 6], bit, memory_order_relaxed);

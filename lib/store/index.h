@@ -52,7 +52,7 @@ static inline uint64_t lx_index_hash(const lx_index *index, const void *key, siz
 
 /* ---- readers ---------------------------------------------------------------------------------- */
 
-/* LXDB_OK, LXDB_NOTFOUND, LX_AGAIN (map more), LXDB_CORRUPT (with a sentence). */
+/* LXDB_OK, LXDB_NOTFOUND, LX_AGAIN (map more), LX_DAMAGED (with a sentence). */
 int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len, uint64_t hash,
                   lx_found *ret_found);
 /* Ask for the bucket of a hash, and for the record that its home bucket leads to. */
@@ -77,7 +77,7 @@ void lx_index_close(lx_index *index); /* a zeroed index is fine */
 
 /* Make the segment of `hash` writable, and see that it has room for `need` more keys. If it has not, it is split
  * or rewritten, once: *ret_moved, slots found in it before are stale, and the caller asks again (for fewer
- * keys, where they went apart). LX_AGAIN, LXDB_NOSPACE, LXDB_CORRUPT. */
+ * keys, where they went apart). LX_AGAIN, LXDB_NOSPACE, LX_DAMAGED. */
 int lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t need, bool *ret_moved);
 /* The same for one key, until there is room. */
 int lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash);
@@ -153,6 +153,8 @@ static inline struct lx_segment *lx_index_segment(const lx_index *index, uint64_
     return (struct lx_segment *)(void *)(index->map.base + number * LX_SEGMENT_SIZE);
 }
 
+/* LX_DAMAGED, with a sentence. */
+int lx_index_damaged(const lx_index *index, const char *what);
 /* Put a slot value into a segment that no reader depends on yet, or under the lock. */
 bool lx_segment_insert(struct lx_segment *segment, uint64_t hash, uint64_t off);
 void lx_segment_recount(struct lx_segment *segment);

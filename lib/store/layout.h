@@ -67,8 +67,9 @@ struct lx_control_head {
     lxdb_report receipt;
 };
 
-/* dirty: what a dead holder left undone. Set before the first step, cleared after the last. */
-enum { LX_CLEAN = 0, LX_DIRTY_COMMIT = 1, LX_DIRTY_SPLIT = 2, LX_DIRTY_SWAP = 3 };
+/* dirty: what a dead holder left undone, one bit each, since the repair of a commit may have to split. Set before the
+ * first step, cleared after the last. */
+enum { LX_CLEAN = 0, LX_DIRTY_COMMIT = 1, LX_DIRTY_SPLIT = 2, LX_DIRTY_SWAP = 4 };
 
 struct lx_control_lock {
     /* The writer lock: identity << 1 | waiters, 0 = free. Written by compare-and-swap of anyone, and by

@@ -72,15 +72,12 @@ static int copy_segment(lx_index *index, lx_log *log)
             lx_log_prefetch(log, list[i + AHEAD]);
         rc = lx_log_entry(log, list[i], &entry);
         if (rc == LXDB_CORRUPT)
-            return lx_fail(LXDB_CORRUPT,
-                           "%s: the index is damaged (a slot leads to no record at offset %llu); a "
-                           "compaction makes a new one",
-                           index->name, (unsigned long long)list[i]);
+            return lx_index_damaged(index, "a slot leads to no record");
         if (rc != LXDB_OK)
             return rc;
         hash = lx_index_hash(index, entry.key, entry.key_len);
         if (!lx_segment_insert(to[(hash >> head->depth) & 1], hash, list[i]))
-            return lx_fail(LXDB_CORRUPT, "%s: a segment has more records than slots", index->name);
+            return lx_index_damaged(index, "a segment has more records than slots");
     }
     return LXDB_OK;
 }
@@ -152,8 +149,7 @@ static int double_directory(lx_index *index)
     _Atomic uint64_t *from, *to;
 
     if (depth == LX_DEPTH_MAX)
-        return lx_fail(LXDB_CORRUPT, "%s: the index cannot grow: its hash does not spread",
-                       index->name);
+        return lx_index_damaged(index, "its hash does not spread");
     if (2 * count > ENTRIES_PER_SEGMENT) {
         uint64_t need = 2 * count / ENTRIES_PER_SEGMENT;
         int rc = lx_index_grow(index, head->segments + need);
@@ -192,8 +188,7 @@ static int choose(lx_index *index, uint32_t n, uint64_t ret_numbers[2], uint64_t
         if (free_head != 0) {
             rc = lx_index_reach(index, (free_head + 1) * LX_SEGMENT_SIZE);
             if (rc == LXDB_CORRUPT)
-                return lx_fail(LXDB_CORRUPT, "%s: the index is damaged (its free list)",
-                               index->name);
+                return lx_index_damaged(index, "its free list");
             if (rc != LXDB_OK)
                 return rc;
             ret_numbers[i] = free_head;
@@ -256,12 +251,13 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 
 int lx_index_split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 {
+    uint64_t before = index->dirty == NULL ? 0 : atomic_load_explicit(index->dirty, memory_order_relaxed);
     int rc;
 
     if (index->dirty != NULL) /* release: whoever finds it repairs, and finds nothing or a stage */
-        atomic_store_explicit(index->dirty, LX_DIRTY_SPLIT, memory_order_release);
+        atomic_store_explicit(index->dirty, before | LX_DIRTY_SPLIT, memory_order_release);
     rc = split(index, log, hash, need);
-    if (index->dirty != NULL)
-        atomic_store_explicit(index->dirty, LX_CLEAN, memory_order_release);
+    if (index->dirty != NULL) /* a commit that is being repaired is not done with yet */
+        atomic_store_explicit(index->dirty, before, memory_order_release);
     return rc;
 }
