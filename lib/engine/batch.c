@@ -446,6 +446,16 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
     return LXDB_OK;
 }
 
+/* The long part, without the lock. */
+static int cut_for_clear(lx_many *many)
+{
+    struct clear *clear = (struct clear *)(void *)many;
+
+    lx_cut_free(&clear->cut);
+    clear->cut = (lx_cut){0};
+    return lx_cut_take(clear->core, &clear->cut);
+}
+
 static int prepare_clear(lx_many *many, lx_writer *writer, size_t *ret_n)
 {
     struct clear *clear = (struct clear *)(void *)many;
@@ -454,15 +464,8 @@ static int prepare_clear(lx_many *many, lx_writer *writer, size_t *ret_n)
     size_t n = 0;
     int rc;
 
-    if (clear->cut.view != writer->view) { /* none yet, or of another generation or mapping */
-        lx_cut_free(&clear->cut);
-        clear->cut = (lx_cut){0};
-        rc = lx_cut_take(clear->core, &clear->cut);
-        if (rc != LXDB_OK)
-            return rc;
-        if (clear->cut.view != writer->view)
-            return LX_AGAIN;
-    }
+    if (clear->cut.view != writer->view)
+        return LX_AGAIN; /* of another generation or mapping by now */
     rc = lx_cut_advance(&clear->cut, atomic_load(&writer->block->tail));
     if (rc == LXDB_OK)
         rc = make_markers(clear, writer, &n);
@@ -502,8 +505,6 @@ static int clear_all(struct clear *clear, uint64_t *ret_deleted)
     lx_core *core = clear->core;
     int rc = lx_refuse_readonly(core);
 
-    if (rc == LXDB_OK) /* the long part, before the lock */
-        rc = lx_cut_take(core, &clear->cut);
     if (rc == LXDB_OK)
         rc = lx_commit_many(core, LX_TASK_CLEAR, &clear->many);
     if ((rc == LXDB_OK || rc == LXDB_PENDING) && ret_deleted != NULL)
@@ -515,7 +516,7 @@ static int clear_all(struct clear *clear, uint64_t *ret_deleted)
 
 int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret_deleted)
 {
-    struct clear clear = {.many = {.prepare = prepare_clear},
+    struct clear clear = {.many = {.before = cut_for_clear, .prepare = prepare_clear},
                           .core = core,
                           .prefix = prefix,
                           .prefix_len = prefix_len};
@@ -526,7 +527,7 @@ int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret
 int lx_purge_expired(lx_core *core)
 {
     struct clear clear = {
-        .many = {.prepare = prepare_clear}, .core = core, .only_expired = true};
+        .many = {.before = cut_for_clear, .prepare = prepare_clear}, .core = core, .only_expired = true};
 
     return clear_all(&clear, NULL);
 }

@@ -28,22 +28,21 @@ static bool worth_keeping(const lx_core *core, const struct lx_control_block *bl
     return records * REBUILD_NS_RECORD + tail / REBUILD_BYTES_NS > KEEP_NS;
 }
 
-/* Offset and CRC of the record that ends the log: found by its end, in the walk that a seal needs anyway. */
-static int last_record(const lx_view *view, uint64_t tail, struct lx_index_seal *seal)
+/* Offset and CRC of the record that ends the log, by which a kept index knows its file. */
+static bool last_record(const lx_view *view, struct lx_index_seal *seal)
 {
-    uint64_t at = LX_HEADER_SIZE;
+    uint64_t tail = atomic_load(&view->block->tail);
+    uint64_t last = atomic_load(&view->block->last);
     lx_record record;
 
-    seal->last_off = 0;
-    seal->last_crc = 0;
-    while (at < tail) {
-        if (!lx_record_parse(view->log.map.base, tail, at, &record))
-            return LXDB_CORRUPT; /* skipped damage in between: no seal */
-        seal->last_off = at;
-        seal->last_crc = record.crc;
-        at += record.len;
-    }
-    return LXDB_OK;
+    if (tail == LX_HEADER_SIZE)
+        return true;
+    if (last == 0 || !lx_record_parse(view->log.map.base, tail, last, &record) ||
+        record.off + record.len != tail)
+        return false;
+    seal->last_off = last;
+    seal->last_crc = record.crc;
+    return true;
 }
 
 static int close_session(lx_core *core, lx_view *view, bool cut)
@@ -83,7 +82,7 @@ static int seal_or_remove(lx_core *core, lx_view *view)
 
     /* nobody attaches to this control block any more */
     atomic_store_explicit(&core->control->head.ready, 0, memory_order_release);
-    if (worth_keeping(core, block) && last_record(view, atomic_load(&block->tail), &seal) == LXDB_OK) {
+    if (worth_keeping(core, block) && last_record(view, &seal)) {
         rc = lx_file_info_get(view->log.fd, core->place.path, &info);
         if (rc != LXDB_OK)
             return rc;

@@ -44,14 +44,26 @@ lx_writer lx_writer_of(lx_core *core)
     return (lx_writer){.core = core, .limit = {core->options.busy_timeout_ms, 0}};
 }
 
+/* Off the read side, once the lock is let go; what `rc` says is to be mended is mended. */
+static int step_out(lx_writer *writer, int rc)
+{
+    lx_view *view = writer->view;
+
+    if (LX_LIKELY(rc <= LXDB_OK)) {
+        lx_view_leave();
+        return rc;
+    }
+    lx_view_pin(view);
+    lx_view_leave();
+    rc = lx_view_mend(writer->core, view, rc);
+    lx_view_unpin(writer->core, view);
+    return rc;
+}
+
 int lx_writer_leave(lx_writer *writer, int rc)
 {
     lx_lock_release(writer->lock);
-    if (LX_UNLIKELY(rc != LXDB_OK))
-        rc = lx_view_mend(writer->core, writer->view, rc);
-    lx_view_unpin(writer->core, writer->view);
-    lx_cancel_restore(writer->cancel);
-    return rc;
+    return step_out(writer, rc);
 }
 
 /* What a dead holder left, once the lock is ours. LX_AGAIN: the view is of an old generation now. */
@@ -69,62 +81,61 @@ static int set_right(lx_writer *writer)
     return lx_repair(writer);
 }
 
+/* With the lock: whether the view is the one in force and the file ready for what is to come. */
+static int prepare(lx_writer *writer, bool dirty, enum lx_purpose purpose)
+{
+    const struct lx_control_file *control = writer->core->control;
+    int rc = LX_UNLIKELY(dirty) ? set_right(writer) : LXDB_OK;
+
+    if (rc == LXDB_OK &&
+        LX_UNLIKELY(writer->view->generation != lx_control_generation(control)))
+        return LX_AGAIN;
+    if (rc != LXDB_OK || purpose == LX_FOR_LOOK)
+        return rc;
+    rc = lx_poison_check(control, writer->core->place.path);
+    /* relaxed: written under this lock */
+    if (rc == LXDB_OK &&
+        LX_UNLIKELY(!atomic_load_explicit(&writer->block->session, memory_order_relaxed)))
+        rc = lx_session_begin(writer);
+    return rc;
+}
+
 int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpose)
 {
     lx_core *core = writer->core;
-    int cancel = lx_cancel_off();
     int rc;
 
     for (;;) {
         bool dirty;
 
-        rc = lx_view_get(core, &writer->view);
+        rc = lx_view_enter(core, &writer->view);
         if (rc != LXDB_OK)
-            break;
+            return rc;
         if (LX_UNLIKELY(core->control == NULL)) {
-            lx_view_unpin(core, writer->view);
-            rc = lx_refuse_readonly(core);
-            break;
+            lx_view_leave();
+            return lx_refuse_readonly(core);
         }
         writer->lock = &core->control->lock;
         writer->block = writer->view->block;
-        writer->cancel = cancel;
         rc = lx_lock_take(writer->lock, &core->self, task, &writer->limit, &dirty);
-        if (rc != LXDB_OK) {
-            lx_view_unpin(core, writer->view);
-            break;
-        }
-        if (LX_UNLIKELY(dirty))
-            rc = set_right(writer);
-        if (rc == LXDB_OK &&
-            LX_UNLIKELY(writer->view->generation != lx_control_generation(core->control)))
-            rc = LX_AGAIN;
-        if (rc == LXDB_OK && purpose == LX_FOR_APPEND) {
-            rc = lx_poison_check(core->control, core->place.path);
-            /* relaxed: written under this lock */
-            if (rc == LXDB_OK && LX_UNLIKELY(!atomic_load_explicit(&writer->block->session,
-                                                                   memory_order_relaxed)))
-                rc = lx_session_begin(writer);
-        }
+        if (LX_UNLIKELY(rc != LXDB_OK))
+            return step_out(writer, rc);
+        rc = prepare(writer, dirty, purpose);
         if (LX_LIKELY(rc == LXDB_OK))
             return LXDB_OK;
+        if (rc == LX_DAMAGED &&
+            atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed) != LX_CLEAN)
+            rc = LXDB_CORRUPT; /* no compaction while a commit is half published: reopening helps */
         lx_lock_release(writer->lock);
         if (rc == LX_COMPACT_FIRST) {
+            lx_view_leave();
             rc = lx_compact(core, NULL, true, &writer->limit);
-            if (rc == LXDB_OK)
-                rc = LX_AGAIN;
-        } else if (rc == LX_DAMAGED &&
-                   atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed) != LX_CLEAN) {
-            rc = LXDB_CORRUPT; /* no compaction while a commit is half published: a reopening will do */
         } else {
-            rc = lx_view_mend(core, writer->view, rc);
+            rc = step_out(writer, rc);
         }
-        lx_view_unpin(core, writer->view);
-        if (rc != LX_AGAIN)
-            break;
+        if (rc != LXDB_OK && rc != LX_AGAIN)
+            return rc;
     }
-    lx_cancel_restore(cancel);
-    return rc;
 }
 
 /* ---- changes ------------------------------------------------------------------------------------- */
@@ -175,6 +186,7 @@ static int look_up(lx_view *view, lx_change *change, lx_entry *ret_entry)
         return LXDB_OK;
     if (rc == LXDB_OK) {
         change->old_at = found.at;
+        change->old_slot = lx_slot_make(change->hash, found.entry.off);
         change->old_record = found.entry.record;
         change->old_len = found.entry.len;
         change->old_expiry_ms = found.entry.expiry_ms;
@@ -196,8 +208,16 @@ static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
 
 int lx_change_find(lx_writer *writer, lx_change *change)
 {
+    const lx_index *index = &writer->view->index;
     lx_entry entry;
 
+    /* What was found without the lock still stands if its segment is in force and its slot unchanged: within a
+     * generation an offset never leads to another record. */
+    if (change->seed == index->seed && change->found &&
+        change->old_at.segment ==
+            lx_index_segment(index, lx_index_segment_of(index, change->hash)) &&
+        atomic_load_explicit(change->old_at.slot, memory_order_acquire) == change->old_slot)
+        return LXDB_OK;
     return find_entry(writer, change, &entry);
 }
 
@@ -217,6 +237,16 @@ int lx_change_expected(const lx_change *change, enum lx_expect expect)
     return LXDB_OK;
 }
 
+static void set_relaxed(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static uint64_t get_relaxed(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 /* ---- securing space -------------------------------------------------------------------------------- */
 
 static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
@@ -229,6 +259,7 @@ static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
     /* behind the commit, room for the PAD that may have to cover it */
     uint64_t least = tail + size + LX_PAD_SIZE_MIN;
     uint64_t need = least + DELETE_RESERVE;
+    uint64_t touched;
     int rc;
 
     if (size > LX_SLOT_OFFSET_MASK - tail - DELETE_RESERVE - LX_PAD_SIZE_MIN)
@@ -237,13 +268,20 @@ static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
         uint64_t grown = allocated;
 
         rc = lx_log_grow(log, allocated, need, &grown);
-        if (grown > allocated)
+        if (grown > allocated) {
             atomic_store_explicit(&block->allocated, grown, memory_order_relaxed);
+            set_relaxed(&block->touched, 0);
+        }
         if (rc == LXDB_NOSPACE && only_deletes && least <= allocated)
             rc = LXDB_OK;
         if (rc != LXDB_OK)
             return rc;
     }
+    touched = atomic_load_explicit(&block->touched, memory_order_relaxed);
+    if (LX_UNLIKELY(least > touched) && writer->core->options.sync != LXDB_SYNC_FULL)
+        set_relaxed(&block->touched,
+                    lx_log_touch(log, touched > tail ? touched : tail, least,
+                                 atomic_load_explicit(&block->allocated, memory_order_relaxed)));
     rc = lx_log_reach(log, least);
     if (rc == LXDB_CORRUPT)
         return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
@@ -378,16 +416,6 @@ static void set_dirty(struct lx_control_lock *lock, uint64_t dirty)
     atomic_store_explicit(&lock->dirty, dirty, memory_order_release);
 }
 
-static void set_relaxed(_Atomic uint64_t *word, uint64_t value)
-{
-    atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-static uint64_t get_relaxed(const _Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
 /* Step 0. */
 static void declare(lx_writer *writer, uint64_t end, const lx_change *changes, size_t n)
 {
@@ -416,7 +444,7 @@ static void declare(lx_writer *writer, uint64_t end, const lx_change *changes, s
 }
 
 /* Step 5. */
-static void conclude(lx_writer *writer, uint64_t end)
+static void conclude(lx_writer *writer, uint64_t end, uint64_t last)
 {
     struct lx_control_block *block = writer->block;
     struct lx_control_lock *lock = writer->lock;
@@ -424,6 +452,7 @@ static void conclude(lx_writer *writer, uint64_t end)
     set_relaxed(&block->records, get_relaxed(&lock->intent_records));
     set_relaxed(&block->bytes, get_relaxed(&lock->intent_bytes));
     set_relaxed(&block->expiring, get_relaxed(&lock->intent_expiring));
+    set_relaxed(&block->last, last);
     set_relaxed(&block->commits, get_relaxed(&block->commits) + 1);
     /* release: the slots before it; pairs with the acquire in iterate.c, which takes the cut */
     atomic_store_explicit(&block->indexed, end, memory_order_release);
@@ -495,7 +524,7 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
                                        "%s: the index has no slot left where there should be some: "
                                        "it is damaged; a compaction makes a new one",
                                        log->name);
-    conclude(writer, tail + size); /* 5 */
+    conclude(writer, tail + size, changes[n - 1].at); /* 5 */
     lx_step("commit-concluded");
     return LXDB_OK;
 }
@@ -634,7 +663,9 @@ int lx_commit_many(lx_core *core, enum lx_task task, lx_many *many)
     do {
         size_t n = 0;
 
-        rc = lx_writer_enter(&writer, task, LX_FOR_APPEND);
+        rc = many->before != NULL ? many->before(many) : LXDB_OK;
+        if (rc == LXDB_OK)
+            rc = lx_writer_enter(&writer, task, LX_FOR_APPEND);
         if (rc != LXDB_OK)
             return rc;
         rc = many->prepare(many, &writer, &n);

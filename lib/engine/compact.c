@@ -37,7 +37,7 @@ struct copy {
     lx_view *old;
     lx_log log; /* of the new file */
     lx_index index;
-    uint64_t tail;      /* of the new file */
+    uint64_t tail, last; /* of the new file: its end and its last record */
     uint64_t allocated;
     uint64_t records, bytes, expiring;
     bool dropped_expired;
@@ -135,6 +135,7 @@ static int copy_put(struct copy *copy, const lx_scan_event *event)
                           (size_t)(record->len - 1));
     if (rc != LXDB_OK)
         return rc;
+    copy->last = slot + group;
     copy->tail = slot + group + record->len;
     rc = find_copy(copy, record, &hash, &found);
     if (rc == LXDB_OK) {
@@ -167,6 +168,7 @@ static int copy_delete(struct copy *copy, const lx_scan_event *event)
                           (size_t)record->len);
     if (rc != LXDB_OK)
         return rc;
+    copy->last = copy->tail;
     copy->tail += record->len;
     rc = find_copy(copy, record, &hash, &found); /* the mapping may have moved */
     if (rc == LXDB_OK) {
@@ -505,6 +507,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     block->base = old->base + atomic_load(&old->tail) - copy->tail; /* positions go on */
     atomic_store(&block->tail, copy->tail);
     atomic_store(&block->indexed, copy->tail);
+    atomic_store(&block->last, copy->last);
     atomic_store(&block->records, copy->records);
     atomic_store(&block->bytes, copy->bytes);
     atomic_store(&block->expiring, copy->expiring);

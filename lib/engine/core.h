@@ -157,6 +157,7 @@ typedef struct lx_change {
     uint64_t at;     /* offset of the new record */
     bool found;      /* the key is there; then of the version that is there: */
     lx_slot_at old_at;
+    uint64_t old_slot;   /* what the slot held */
     uint64_t old_record; /* its offset */
     uint64_t old_len;    /* with its GROUP */
     int64_t old_expiry_ms;
@@ -175,11 +176,10 @@ static inline uint64_t lx_change_size(const lx_change *change)
 /* A writer's hold of the lock, from lx_writer_enter() to lx_writer_leave(). */
 typedef struct lx_writer {
     lx_core *core;
-    lx_view *view; /* of the generation in force, pinned */
+    lx_view *view; /* of the generation in force; the writer is on the read side */
     struct lx_control_block *block;
     struct lx_control_lock *lock;
     lx_limit limit;
-    int cancel;
 } lx_writer;
 
 enum lx_purpose {
@@ -189,8 +189,7 @@ enum lx_purpose {
 
 /* Begin: sets core and limit. Then enter and leave, once or again. */
 lx_writer lx_writer_of(lx_core *core);
-/* Take the writer lock, repair if need be, and have a view of the generation in force. Cancellation is off
- * until leave. */
+/* Enter the read side, take the writer lock, repair if need be, and have a view of the generation in force. */
 int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpose);
 /* Let go, and mend what `rc` says is to be mended (lx_view_mend()). LX_AGAIN: enter again. */
 int lx_writer_leave(lx_writer *writer, int rc);
@@ -218,10 +217,11 @@ static inline uint64_t lx_hash_rank(uint64_t hash)
 }
 /* One change, from the first look to durability. */
 int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect);
-/* Many changes as one. `prepare` is called under the lock, again after LX_AGAIN: it secures them and says how many of
- * `changes` are to be applied. */
+/* Many changes as one. `before` (may be NULL) is called without the lock, then `prepare` with it, both again after
+ * LX_AGAIN: it secures the changes and says how many of `changes` are to be applied. */
 typedef struct lx_many {
     lx_change *changes;
+    int (*before)(struct lx_many *many);
     int (*prepare)(struct lx_many *many, lx_writer *writer, size_t *ret_n);
 } lx_many;
 int lx_commit_many(lx_core *core, enum lx_task task, lx_many *many);
@@ -281,7 +281,7 @@ void lx_helper_promise(lx_core *core);
 uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block, uint64_t bytes);
 /* Watch this core: interval flushes, stale views. */
 void lx_helper_watch(lx_core *core);
-/* Free a replaced view after a grace period; on the helper's thread, or at once where it cannot start. */
+/* Free a replaced view after a grace period, on the helper's thread; where none can start, at close. */
 void lx_helper_retire(lx_core *core, lx_view *view);
 /* Wait until the helper has done with this core, for ever. */
 void lx_helper_forget(lx_core *core);

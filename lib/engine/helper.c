@@ -164,17 +164,11 @@ static void add(lx_core *core)
 void lx_helper_retire(lx_core *core, lx_view *view)
 {
     view->retired_from = core;
-    view->next_retired = NULL;
-    add(core);
     pthread_mutex_lock(&lock);
-    if (running) {
-        view->next_retired = retired;
-        retired = view;
-        pthread_cond_signal(&work);
-        view = NULL;
-    }
+    view->next_retired = retired;
+    retired = view;
     pthread_mutex_unlock(&lock);
-    free_retired(view); /* no thread to be had: here and now */
+    add(core); /* without a thread to be had it waits for the close: never for a grace period here */
 }
 
 void lx_helper_watch(lx_core *core)

@@ -311,7 +311,7 @@ static int make_header(lx_core *core, lx_log *log)
 }
 
 struct state {
-    uint64_t tail, records, bytes, expiring;
+    uint64_t tail, last, records, bytes, expiring;
     bool session, agreed, unsteppable;
 };
 
@@ -368,6 +368,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     }
     lx_step("recover-ordered");
     ret_state->tail = scan.tail;
+    ret_state->last = scan.damaged_count == 0 ? build.last_off : 0;
     ret_state->records = build.records;
     ret_state->bytes = build.bytes;
     ret_state->expiring = build.expiring;
@@ -408,6 +409,7 @@ static int fill_block(lx_core *core, const lx_log *log, const lx_index *index,
     block->index = index_info.id;
     atomic_store(&block->tail, state->tail);
     atomic_store(&block->indexed, state->tail);
+    atomic_store(&block->last, state->last);
     atomic_store(&block->records, state->records);
     atomic_store(&block->bytes, state->bytes);
     atomic_store(&block->expiring, state->expiring);
@@ -442,6 +444,7 @@ int lx_recover(lx_core *core, int data_fd, lx_view **ret_view)
     }
     if (try_kept_index(core, &log, &index, &seal)) {
         state.tail = seal.data_size;
+        state.last = seal.last_off;
         state.records = seal.records;
         state.bytes = seal.bytes;
         state.expiring = seal.expiring;

@@ -157,6 +157,7 @@ int lx_repair(lx_writer *writer)
         store(&block->records, load(&lock->intent_records));
         store(&block->bytes, load(&lock->intent_bytes));
         store(&block->expiring, load(&lock->intent_expiring));
+        store(&block->last, 0); /* not known here: then no index is kept, unless a commit follows */
         store(&block->indexed, load(&block->tail));
     }
     if (rc != LXDB_OK)

@@ -117,6 +117,7 @@ static int append(struct fix *fix, const lx_entry *like, uint64_t *ret_slot)
         rc = lx_log_store(log, at + size - 4, crc_bytes, sizeof crc_bytes);
     if (rc != LXDB_OK)
         return rc;
+    atomic_store(&block->last, at);
     fix->agree->at = at + size;
     fix->agree->done++;
     atomic_store_explicit(&block->tail, at + size, memory_order_release);

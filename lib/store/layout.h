@@ -112,7 +112,7 @@ struct lx_control_block {
     _Atomic uint64_t bytes;    /* of live records */
     _Atomic uint64_t expiring; /* live keys with an expiry */
     _Atomic uint64_t commits;
-    _Atomic uint64_t allocated; /* size of the data file; zeros from the tail on */
+    _Atomic uint64_t last;     /* offset of the log's last record, 0 = none or not known */
     _Atomic uint32_t session;   /* 1: the watermark is set, appends are allowed */
     _Atomic uint32_t agreed;    /* 1: order and status bytes agree, see session.c */
     /* Durability: written by whoever syncs, without the writer lock. */
@@ -124,7 +124,9 @@ struct lx_control_block {
     _Atomic uint64_t watermark_ms; /* when the watermark was stored last */
     _Atomic uint32_t sync_seq;     /* grows after every sync; what waiters sleep on */
     _Atomic uint32_t unsteppable;  /* 1: to be compacted before its first write */
-    uint64_t reserved_line3;
+    _Atomic uint64_t allocated;    /* size of the data file; zeros from the tail on */
+    /* Written under the writer lock. */
+    _Atomic uint64_t touched; /* up to here the pages behind the tail are in the page cache; a hint */
 };
 
 struct lx_control_file {

@@ -9,6 +9,7 @@
 #define CHUNK_MIN (UINT64_C(256) << 10)
 #define CHUNK_MAX (UINT64_C(64) << 20)
 #define RESERVE_MIN (UINT64_C(256) << 20) /* address space, not memory */
+#define TOUCH_STEP (128u << 10)
 #define PAD_MAX (UINT64_C(1) << 31)       /* one PAD record; longer ranges take several */
 
 int lx_log_open(int fd, const char *name, bool writable, lx_log *ret_log)
@@ -178,6 +179,25 @@ int lx_log_grow(lx_log *log, uint64_t allocated, uint64_t need, uint64_t *ret_al
         return rc;
     *ret_allocated = size;
     return lx_log_reach(log, size);
+}
+
+uint64_t lx_log_touch(lx_log *log, uint64_t from, uint64_t to, uint64_t allocated)
+{
+    static const uint8_t zeros[TOUCH_STEP];
+
+    if (log->by_pwrite)
+        return UINT64_MAX; /* no page of it is ever mapped for writing */
+    while (from < to) {
+        uint64_t end = (from / TOUCH_STEP + 1) * TOUCH_STEP;
+
+        if (end > allocated)
+            return UINT64_MAX; /* the last pages fault one by one, until the file grows */
+        if (lx_io->pwrite(log->fd, zeros, (size_t)(end - from), (off_t)from) !=
+            (ssize_t)(end - from))
+            return to;
+        from = end;
+    }
+    return from;
 }
 
 /* One PAD, filled with zeros, its CRC made along the way. */

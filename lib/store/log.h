@@ -111,6 +111,10 @@ int lx_log_set_watermark(lx_log *log, uint32_t watermark);
 /* Make [0, need) allocated, in a chunk that fits the size of the file. *ret_allocated is the new size of
  * the file. LX_AGAIN: then the mapping is too small for it. */
 int lx_log_grow(lx_log *log, uint64_t allocated, uint64_t need, uint64_t *ret_allocated);
+/* Bring the pages of [from, to) and some behind them into the page cache, by writing zeros where there are zeros: in
+ * large steps that is twice as fast as one page fault after the other. Not beyond `allocated`. Returns how far it came;
+ * a failure only costs the faults. */
+uint64_t lx_log_touch(lx_log *log, uint64_t from, uint64_t to, uint64_t allocated);
 /* Cover [from, to) with PAD records; to - from is at least LX_PAD_SIZE_MIN. Needs no memory. */
 int lx_log_cover(lx_log *log, uint64_t from, uint64_t to);
 /* fdatasync. */

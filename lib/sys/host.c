@@ -158,6 +158,7 @@ void lx_futex_wake(_Atomic uint32_t *word, int waiters)
 void lx_sleep_ns(uint64_t ns)
 {
     struct timespec until = now(CLOCK_MONOTONIC);
+    int cancel = lx_cancel_off();
 
     until.tv_sec += (time_t)(ns / NS_PER_S);
     until.tv_nsec += (long)(ns % NS_PER_S);
@@ -167,6 +168,7 @@ void lx_sleep_ns(uint64_t ns)
     }
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
         continue;
+    lx_cancel_restore(cancel);
 }
 
 void lx_cpu_relax(void)

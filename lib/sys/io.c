@@ -2,6 +2,8 @@
 /* The table of file operations, filled with the system's. See io.h for what they add to it. */
 #include "sys/io.h"
 
+#include "sys/host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,7 +24,8 @@
  * program with a fast interval timer would else interrupt a long fallocate() for ever.
  */
 struct hold {
-    sigset_t mask;         /* of this thread before */
+    int cancel;            /* cancellation state of this thread before */
+    sigset_t mask;         /* signals, likewise */
     bool xfsz_was_pending; /* and so is not ours to take out */
 };
 
@@ -30,6 +33,7 @@ static void signals_hold(struct hold *ret_hold)
 {
     sigset_t set;
 
+    ret_hold->cancel = lx_cancel_off();
     (void)sigfillset(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, &ret_hold->mask);
     /* A signal that was not blocked cannot have been pending. */
@@ -49,6 +53,7 @@ static void signals_release(const struct hold *hold, int err)
         (void)sigtimedwait(&set, NULL, &at_once);
     }
     (void)pthread_sigmask(SIG_SETMASK, &hold->mask, NULL);
+    lx_cancel_restore(hold->cancel);
     errno = err;
 }
 
@@ -93,23 +98,36 @@ static int do_fallocate(int fd, int mode, off_t off, off_t len)
 
 /* ---- The others ------------------------------------------------------------------------------ */
 
+/* A thread that is cancelled in one of these could hold the writer lock, so none is a cancellation point: the others of
+ * the library are not either. */
+
 static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
 {
-    int fd;
-    int high;
+    int cancel = lx_cancel_off();
+    int fd, low;
     int err;
 
     do
         fd = openat(dirfd, name, flags, mode);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0 || fd > STDERR_FILENO)
-        return fd;
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+        low = fd;
+        fd = fcntl(low, (flags & O_CLOEXEC) ? F_DUPFD_CLOEXEC : F_DUPFD, STDERR_FILENO + 1);
+        err = errno;
+        (void)close(low);
+        errno = err;
+    }
+    lx_cancel_restore(cancel);
+    return fd;
+}
 
-    high = fcntl(fd, (flags & O_CLOEXEC) ? F_DUPFD_CLOEXEC : F_DUPFD, STDERR_FILENO + 1);
-    err = errno;
-    (void)close(fd);
-    errno = err;
-    return high;
+static int do_close(int fd)
+{
+    int cancel = lx_cancel_off();
+    int rc = close(fd);
+
+    lx_cancel_restore(cancel);
+    return rc;
 }
 
 static int do_fstatat(int dirfd, const char *name, struct stat *ret_stat)
@@ -119,31 +137,37 @@ static int do_fstatat(int dirfd, const char *name, struct stat *ret_stat)
 
 static ssize_t do_pread(int fd, void *buf, size_t len, off_t off)
 {
+    int cancel = lx_cancel_off();
     ssize_t done;
 
     do
         done = pread(fd, buf, len, off);
     while (done < 0 && errno == EINTR);
+    lx_cancel_restore(cancel);
     return done;
 }
 
 static int do_fdatasync(int fd)
 {
+    int cancel = lx_cancel_off();
     int rc;
 
     do
         rc = fdatasync(fd);
     while (rc < 0 && errno == EINTR);
+    lx_cancel_restore(cancel);
     return rc;
 }
 
 static int do_fsync(int fd)
 {
+    int cancel = lx_cancel_off();
     int rc;
 
     do
         rc = fsync(fd);
     while (rc < 0 && errno == EINTR);
+    lx_cancel_restore(cancel);
     return rc;
 }
 
@@ -165,7 +189,7 @@ static void do_store(void *to, const void *from, size_t len)
 
 const struct lx_io lx_io_system = {
     .openat = do_openat,
-    .close = close,
+    .close = do_close,
     .fstat = fstat,
     .fstatat = do_fstatat,
     .pread = do_pread,
