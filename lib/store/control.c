@@ -28,6 +28,7 @@ uint64_t lx_layout_signature(void)
         offsetof(struct lx_control_block, unsteppable),
         sizeof(struct lx_segment),
         offsetof(struct lx_segment, buckets),
+        offsetof(struct lx_segment, homes),
         LX_SEGMENT_LIMIT,
         sizeof(struct lx_index_head),
         offsetof(struct lx_index_head, directory),

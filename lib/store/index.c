@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-#define DIRECTORY_SEGMENTS 1u /* of a new index: 2048 entries */
-#define ENTRIES_PER_SEGMENT (LX_SEGMENT_SIZE / 8u)
 #define RESERVE_MIN (UINT64_C(64) << 20) /* address space, not memory */
 #define CHUNK_MIN 16u                    /* segments that a growing file gets at once */
 #define CHUNK_MAX 4096u
@@ -229,7 +227,11 @@ int lx_index_each(lx_index *index, uint64_t limit, int (*add)(void *arg, uint64_
 
 uint64_t lx_segment_checksum(const struct lx_segment *segment)
 {
-    return lx_hash(segment->buckets, sizeof segment->buckets, LX_INDEX_MAGIC);
+    size_t from = offsetof(struct lx_segment, buckets);
+    uint64_t counts = (uint64_t)segment->used << 32 | segment->live;
+
+    return lx_hash(segment->buckets, sizeof *segment - from,
+                   LX_INDEX_MAGIC ^ counts ^ (uint64_t)segment->base << 20);
 }
 
 int lx_index_verify(lx_index *index, uint64_t entry)
@@ -364,20 +366,12 @@ static uint32_t depth_for(uint64_t records)
     return depth;
 }
 
-static uint32_t directory_segments(uint32_t depth)
-{
-    uint64_t entries = UINT64_C(1) << depth;
-
-    return entries <= ENTRIES_PER_SEGMENT * DIRECTORY_SEGMENTS
-               ? DIRECTORY_SEGMENTS
-               : (uint32_t)(entries / ENTRIES_PER_SEGMENT);
-}
 
 int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_index)
 {
     lx_index index = {.fd = fd, .name = name};
     uint32_t depth = depth_for(records);
-    uint64_t directory = directory_segments(depth);
+    uint64_t directory = lx_directory_segments(depth);
     uint64_t count = UINT64_C(1) << depth;
     uint64_t segments = 1 + directory + count;
     _Atomic uint64_t *entries;
@@ -413,9 +407,11 @@ int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_inde
     index.head->segments = segments;
     atomic_store_explicit(&index.head->directory, (uint64_t)depth << 40 | 1, memory_order_relaxed);
     entries = lx_directory_entries(&index, 1);
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++) {
+        lx_index_segment(&index, 1 + directory + i)->base = depth;
         atomic_store_explicit(&entries[i], (uint64_t)depth << 56 | (1 + directory + i),
                               memory_order_relaxed);
+    }
     *ret_index = index;
     return LXDB_OK;
 out:
@@ -521,22 +517,23 @@ void lx_index_replace(lx_slot_at at, uint64_t off)
     atomic_store_explicit(at.slot, (slot & ~LX_SLOT_OFFSET_MASK) | off, memory_order_release);
 }
 
-bool lx_segment_insert(struct lx_segment *segment, uint64_t hash, uint64_t off)
+bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home)
 {
-    uint32_t b = lx_hash_bucket(hash);
+    uint32_t b = home & 0xff;
 
     for (uint32_t n = 0; n < LX_BUCKETS; n++) {
         struct lx_bucket *bucket = &segment->buckets[b];
 
         for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++) {
-            uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_relaxed);
+            uint64_t there = atomic_load_explicit(&bucket->slots[i], memory_order_relaxed);
 
-            if (lx_slot_is_record(slot))
+            if (lx_slot_is_record(there))
                 continue;
-            /* release: the record's bytes before the slot; pairs with the acquire in probe() */
-            atomic_store_explicit(&bucket->slots[i], lx_slot_make(hash, off), memory_order_release);
+            segment->homes[b * LX_BUCKET_SLOTS + i] = home;
+            /* release: the record's bytes and the home before the slot; pairs with the acquire in probe() */
+            atomic_store_explicit(&bucket->slots[i], slot, memory_order_release);
             segment->live++;
-            segment->used += slot == LX_SLOT_EMPTY;
+            segment->used += there == LX_SLOT_EMPTY;
             return true;
         }
         b = b + 1 == LX_BUCKETS ? 0 : b + 1;
@@ -546,7 +543,9 @@ bool lx_segment_insert(struct lx_segment *segment, uint64_t hash, uint64_t off)
 
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off)
 {
-    return lx_segment_insert(lx_index_segment(index, lx_index_segment_of(index, hash)), hash, off);
+    struct lx_segment *segment = lx_index_segment(index, lx_index_segment_of(index, hash));
+
+    return lx_segment_insert(segment, lx_slot_make(hash, off), lx_hash_home(hash, segment->base));
 }
 
 void lx_index_remove(lx_slot_at at)

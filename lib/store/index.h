@@ -112,6 +112,17 @@ static inline uint32_t lx_hash_bucket(uint64_t hash)
     return (uint32_t)((((hash >> 32) & 0xffff) * LX_BUCKETS) >> 16);
 }
 
+static inline uint16_t lx_hash_home(uint64_t hash, uint32_t base)
+{
+    return (uint16_t)(lx_hash_bucket(hash) | ((hash >> (base & 63)) & 0xff) << 8);
+}
+
+/* Segments that a directory of this depth takes. */
+static inline uint64_t lx_directory_segments(uint32_t depth)
+{
+    return ((UINT64_C(8) << depth) + LX_SEGMENT_SIZE - 1) / LX_SEGMENT_SIZE;
+}
+
 static inline uint64_t lx_slot_make(uint64_t hash, uint64_t off)
 {
     return (hash & ~LX_SLOT_OFFSET_MASK) | off;
@@ -155,8 +166,8 @@ static inline struct lx_segment *lx_index_segment(const lx_index *index, uint64_
 
 /* LX_DAMAGED, with a sentence. */
 int lx_index_damaged(const lx_index *index, const char *what);
-/* Put a slot value into a segment that no reader depends on yet, or under the lock. */
-bool lx_segment_insert(struct lx_segment *segment, uint64_t hash, uint64_t off);
+/* Put a slot into the first free place from its home on, where its key is not there. False: there is none. */
+bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home);
 void lx_segment_recount(struct lx_segment *segment);
 /* Make the file at least `segments` long and reachable. */
 int lx_index_reach(lx_index *index, uint64_t bytes);

@@ -148,7 +148,7 @@ _Static_assert(sizeof(struct lx_control_file) == LX_CONTROL_SIZE, "the lock file
 /* ---- index file ------------------------------------------------------------------------------ */
 
 #define LX_INDEX_MAGIC 0x5844494244584cffu
-#define LX_SEGMENT_SIZE 16384u
+#define LX_SEGMENT_SIZE 20480u
 #define LX_BUCKETS 255u     /* in a segment, behind its head */
 #define LX_BUCKET_SLOTS 8u  /* one cache line */
 #define LX_SEGMENT_SLOTS (LX_BUCKETS * LX_BUCKET_SLOTS)
@@ -177,15 +177,25 @@ struct lx_bucket {
     _Atomic uint64_t slots[LX_BUCKET_SLOTS];
 };
 
+/*
+ * A segment's head and its homes are read and written by writers only. A home has what a split needs to know of a
+ * slot's hash beyond the tag: the bucket where its probe starts (bits 0..7), and hash bits base..base+7 (bits 8..15),
+ * so that only every eighth split has to read the keys in the log.
+ */
 struct lx_segment {
-    /* head: read and written by writers only */
     uint32_t used; /* slots that are not empty */
     uint32_t live; /* slots that lead to a record */
+    uint32_t base; /* the lowest hash bit in the homes; at most the local depth */
+    uint32_t reserved;
     uint64_t next_free; /* the free segment after this one, 0 = none; valid in free segments */
-    uint64_t checksum;  /* of the buckets; valid while sealed */
-    uint64_t reserved[5];
+    uint64_t checksum;  /* of all but this and next_free; valid while sealed */
+    uint64_t reserved_line[4];
     struct lx_bucket buckets[LX_BUCKETS];
+    uint16_t homes[LX_SEGMENT_SLOTS]; /* stored before the slot is */
+    uint16_t reserved_end[8];
 };
+
+#define LX_HOME_BITS 8u
 
 _Static_assert(sizeof(struct lx_bucket) == LX_LINE, "a bucket is a cache line");
 _Static_assert(sizeof(struct lx_segment) == LX_SEGMENT_SIZE, "a segment is its size");

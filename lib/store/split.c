@@ -17,7 +17,6 @@
  */
 #include "store/index.h"
 
-#define ENTRIES_PER_SEGMENT (LX_SEGMENT_SIZE / 8u)
 #define AHEAD 12u /* records whose lines are on their way while one is hashed */
 
 static void set_stage(struct lx_index_head *head, uint64_t stage)
@@ -35,51 +34,81 @@ static void empty_segment(struct lx_segment *segment)
     segment->used = segment->live = 0;
 }
 
-/* The offsets of the old segment's records, in `list`. */
-static uint32_t gather(const struct lx_segment *segment, uint64_t list[LX_SEGMENT_SLOTS])
+static bool copy_slot(struct lx_segment *const to[2], unsigned side, uint64_t slot, uint16_t home)
 {
-    uint32_t n = 0;
-
-    for (uint32_t b = 0; b < LX_BUCKETS; b++) {
-        for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++) {
-            uint64_t slot =
-                atomic_load_explicit(&segment->buckets[b].slots[i], memory_order_relaxed);
-            if (lx_slot_is_record(slot))
-                list[n++] = slot & LX_SLOT_OFFSET_MASK;
-        }
-    }
-    return n;
+    return lx_segment_insert(to[side & 1], slot, home);
 }
 
-static int copy_segment(lx_index *index, lx_log *log)
+/* The homes have the hash bit that decides: nothing but the segment is read. */
+static bool copy_by_homes(const struct lx_segment *from, struct lx_segment *const to[2],
+                          uint32_t bit)
 {
-    struct lx_index_head *head = index->head;
-    struct lx_segment *to[2];
-    uint64_t list[LX_SEGMENT_SLOTS];
-    uint32_t n = gather(lx_index_segment(index, head->old_segment), list);
+    bool fits = true;
 
-    to[0] = lx_index_segment(index, head->new_segment[0]);
-    to[1] = head->new_segment[1] ? lx_index_segment(index, head->new_segment[1]) : to[0];
-    empty_segment(to[0]);
-    if (to[1] != to[0])
-        empty_segment(to[1]);
+    for (uint32_t i = 0; i < LX_SEGMENT_SLOTS; i++) {
+        uint64_t slot = atomic_load_explicit(
+            &from->buckets[i / LX_BUCKET_SLOTS].slots[i % LX_BUCKET_SLOTS], memory_order_relaxed);
+        uint16_t home = from->homes[i];
+
+        if (lx_slot_is_record(slot))
+            fits &= copy_slot(to, home >> (8 + bit), slot, home);
+    }
+    return fits;
+}
+
+/* The bits of the homes are used up: hash every key again, and note the next ones. */
+static int copy_by_keys(lx_index *index, lx_log *log, const struct lx_segment *from,
+                        struct lx_segment *const to[2], uint32_t depth)
+{
+    uint64_t list[LX_SEGMENT_SLOTS];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < LX_SEGMENT_SLOTS; i++) {
+        uint64_t slot = atomic_load_explicit(
+            &from->buckets[i / LX_BUCKET_SLOTS].slots[i % LX_BUCKET_SLOTS], memory_order_relaxed);
+        if (lx_slot_is_record(slot))
+            list[n++] = slot;
+    }
     for (uint32_t i = 0; i < n; i++) {
         lx_entry entry;
         uint64_t hash;
         int rc;
 
         if (i + AHEAD < n)
-            lx_log_prefetch(log, list[i + AHEAD]);
-        rc = lx_log_entry(log, list[i], &entry);
+            lx_log_prefetch(log, list[i + AHEAD] & LX_SLOT_OFFSET_MASK);
+        rc = lx_log_entry(log, list[i] & LX_SLOT_OFFSET_MASK, &entry);
         if (rc == LXDB_CORRUPT)
             return lx_index_damaged(index, "a slot leads to no record");
         if (rc != LXDB_OK)
             return rc;
         hash = lx_index_hash(index, entry.key, entry.key_len);
-        if (!lx_segment_insert(to[(hash >> head->depth) & 1], hash, list[i]))
+        if (!copy_slot(to, (unsigned)(hash >> depth), list[i],
+                       lx_hash_home(hash, to[0]->base)))
             return lx_index_damaged(index, "a segment has more records than slots");
     }
     return LXDB_OK;
+}
+
+static int copy_segment(lx_index *index, lx_log *log)
+{
+    struct lx_index_head *head = index->head;
+    const struct lx_segment *from = lx_index_segment(index, head->old_segment);
+    struct lx_segment *to[2];
+    uint32_t depth = (uint32_t)head->depth;
+
+    to[0] = lx_index_segment(index, head->new_segment[0]);
+    to[1] = head->new_segment[1] ? lx_index_segment(index, head->new_segment[1]) : to[0];
+    empty_segment(to[0]);
+    if (to[1] != to[0])
+        empty_segment(to[1]);
+    if (from->base <= depth && depth - from->base < LX_HOME_BITS) {
+        to[0]->base = to[1]->base = from->base;
+        if (!copy_by_homes(from, to, depth - from->base))
+            return lx_index_damaged(index, "a segment has more records than slots");
+        return LXDB_OK;
+    }
+    to[0]->base = to[1]->base = depth;
+    return copy_by_keys(index, log, from, to, depth);
 }
 
 static void point_entries(lx_index *index)
@@ -109,8 +138,7 @@ int lx_index_split_finish(lx_index *index, lx_log *log)
     struct lx_index_head *head = index->head;
     uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
     uint64_t directory_end =
-        lx_directory_start(word) +
-        ((UINT64_C(1) << lx_directory_depth(word)) + ENTRIES_PER_SEGMENT - 1) / ENTRIES_PER_SEGMENT;
+        lx_directory_start(word) + lx_directory_segments(lx_directory_depth(word));
     int rc;
 
     /* a dead holder may have published a directory without getting to this */
@@ -150,8 +178,8 @@ static int double_directory(lx_index *index)
 
     if (depth == LX_DEPTH_MAX)
         return lx_index_damaged(index, "its hash does not spread");
-    if (2 * count > ENTRIES_PER_SEGMENT) {
-        uint64_t need = 2 * count / ENTRIES_PER_SEGMENT;
+    if (lx_directory_segments(depth + 1) > 1) {
+        uint64_t need = lx_directory_segments(depth + 1);
         int rc = lx_index_grow(index, head->segments + need);
 
         if (rc != LXDB_OK)

@@ -2,7 +2,6 @@
 /* See kill_steps.h. */
 #include "tests/crash/kill_steps.h"
 
-#include "base/assert.h"
 #include "sys/io.h"
 #include "tests/concurrency/harness.h"
 
@@ -10,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef LX_STEPS
-void lx_step(const char *name); /* this file belongs to a library that is built with LX_STEPS */
-#endif
+/* What a library built with LX_STEPS calls; see base/assert.h. */
+void lx_step(const char *name);
+
+#define PAGE 4096u
 
 enum {
     IO_OPENAT,
@@ -157,11 +157,12 @@ static int step_openat(int dirfd, const char *name, int flags, mode_t mode)
 
 static ssize_t step_pwrite(int fd, const void *buf, size_t len, off_t off)
 {
+    size_t piece = PAGE - (size_t)off % PAGE;
     ssize_t done;
 
     hit(IO_PWRITE);
-    if (plan != NULL && len > 1) { /* torn */
-        (void)lx_io_system.pwrite(fd, buf, len / 2, off);
+    if (plan != NULL && len > piece) { /* torn: the kernel looks for signals between pages */
+        (void)lx_io_system.pwrite(fd, buf, piece, off);
         hit(IO_PWRITE);
     }
     done = lx_io_system.pwrite(fd, buf, len, off);
