@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The public functions: arguments are checked, the name of the namespace is put before the key, and the engine is
- * called. Contracts are in lxdb.h. The typed functions are in typed.c, cJSON in json_edge.c.
+ * The public functions: arguments are checked, the name of the namespace is put before the key, and
+ * the engine is called. Contracts are in lxdb.h. The typed functions are in typed.c, cJSON in
+ * json_edge.c.
  */
 #include "engine/batch.h"
 #include "engine/get.h"
@@ -41,7 +42,7 @@ void lxdb_free(void *memory)
     free(memory);
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------ */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static int null_argument(const char *name)
 {
@@ -106,7 +107,7 @@ static int stored_make(const lxdb *db, const void *key, size_t key_len, struct s
     return LXDB_OK;
 }
 
-/* ---- open and close --------------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static int make_handle(lx_core *core, const char *name, size_t name_len, lxdb **ret_db)
 {
@@ -176,7 +177,7 @@ int lxdb_namespace(lxdb *db, const char *name, lxdb **ret_ns)
     return rc;
 }
 
-/* ---- raw ----------------------------------------------------------------------------------------------- */
+/* ---- raw ------------------------------------------------------------------------------------- */
 
 static const enum lx_expect expectations[] = {
     [LX_PUT_WRITE] = LX_ANY,
@@ -301,7 +302,7 @@ int lxdb_read_alloc(lxdb *db, const void *key, size_t key_len, void **ret_value,
     return lx_op_read_alloc(db, key, key_len, -1, ret_value, ret_len);
 }
 
-/* ---- zero-copy and many keys ----------------------------------------------------------------------------- */
+/* ---- zero-copy and many keys ----------------------------------------------------------------- */
 
 int lxdb_read_begin(lxdb *db)
 {
@@ -343,7 +344,7 @@ int lxdb_peek_many(lxdb *db, lxdb_item *items, size_t n)
     return lx_section_peek_many(db->core, db->prefix, db->prefix_len, items, n);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------ */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 struct lxdb_batch {
     lxdb *db;
@@ -415,9 +416,8 @@ int lxdb_batch_set_json(lxdb_batch *batch, const void *key, size_t key_len, cons
 {
     int rc = lx_typed_check_json(json, len);
 
-    return rc != LXDB_OK
-               ? rc
-               : batch_add(batch, LX_BATCH_WRITE, key, key_len, LX_TAG_JSON, json, len);
+    return rc != LXDB_OK ? rc
+                         : batch_add(batch, LX_BATCH_WRITE, key, key_len, LX_TAG_JSON, json, len);
 }
 
 int lxdb_batch_delete(lxdb_batch *batch, const void *key, size_t key_len)
@@ -443,7 +443,7 @@ void lxdb_batch_abort(lxdb_batch *batch)
     free(batch);
 }
 
-/* ---- reading through ------------------------------------------------------------------------------------------ */
+/* ---- reading through ------------------------------------------------------------------------- */
 
 struct lxdb_iter {
     lx_cut cut;
@@ -604,7 +604,8 @@ static int names_add(struct names *names, const uint8_t *name, size_t len)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_names(names->list[middle].name, names->list[middle].name_len, name, len);
+        int order = compare_names(names->list[middle].name, names->list[middle].name_len, name,
+                                  len);
 
         if (order == 0) {
             names->list[middle].count++;
@@ -624,8 +625,7 @@ static int names_add(struct names *names, const uint8_t *name, size_t len)
         names->list = bigger;
         names->capacity = more;
     }
-    memmove(names->list + low + 1, names->list + low,
-            (names->count - low) * sizeof *names->list);
+    memmove(names->list + low + 1, names->list + low, (names->count - low) * sizeof *names->list);
     names->list[low] = (lxdb_namespace_info){(const char *)name, len, 1};
     names->count++;
     names->bytes += len + 1;
@@ -688,7 +688,7 @@ int lxdb_namespaces(lxdb *db, lxdb_namespace_info **ret_list, size_t *ret_n)
     return rc;
 }
 
-/* ---- read, decide and write --------------------------------------------------------------------------------------- */
+/* ---- read, decide and write ------------------------------------------------------------------ */
 
 static int modify(lxdb *db, const void *key, size_t key_len, lx_change *change,
                   int (*decide)(void *arg, lx_change *change, const lx_entry *old), void *arg)
@@ -756,8 +756,8 @@ static int decide_incr(void *arg, lx_change *change, const lx_entry *old)
                         !lx_json_to_int((const char *)old->value + 1, old->value_len - 1, &was)))
         return lx_answer(LXDB_TYPE);
     if (__builtin_add_overflow(was, sum->by, &sum->sum))
-        return lx_fail(LXDB_INVALID, "%" PRId64 " and %" PRId64 " do not add up within 64 bits", was,
-                       sum->by);
+        return lx_fail(LXDB_INVALID, "%" PRId64 " and %" PRId64 " do not add up within 64 bits",
+                       was, sum->by);
     change->value = sum->text;
     change->value_len = (uint32_t)lx_json_from_int(sum->text, sum->sum);
     return LXDB_OK;
@@ -777,7 +777,7 @@ int lxdb_incr(lxdb *db, const void *key, size_t key_len, int64_t by, int64_t *re
     return rc;
 }
 
-/* ---- upkeep --------------------------------------------------------------------------------------------------------- */
+/* ---- upkeep ---------------------------------------------------------------------------------- */
 
 int lxdb_flush(lxdb *db)
 {

@@ -456,8 +456,8 @@ typedef struct lxdb_report {
 /*
  * Read all of the database at `path`, check every CRC, change nothing. Needs only permission to
  * read, and works beside others that write (then it judges what was committed when it began).
- * LXDB_OK: all is well; the torn tail of a crashed session (`crashed`, `bytes_cut`) is no damage, the
- * next open cuts it. LXDB_CORRUPT: damage was found. The report is filled in both cases. Other
+ * LXDB_OK: all is well; the torn tail of a crashed session (`crashed`, `bytes_cut`) is no damage,
+ * the next open cuts it. LXDB_CORRUPT: damage was found. The report is filled in both cases. Other
  * codes as of lxdb_open(). `progress` may be NULL.
  */
 LXDB_EXPORT int lxdb_verify(const char *path, lxdb_report *ret_report,

@@ -112,7 +112,8 @@ int main(void)
     step(db, "{\"role\": \"agent\", \"call\": \"weather\", \"city\": \"London\"}",
          "\"waiting for a tool\"");
     step(db, "{\"role\": \"tool\", \"text\": \"London: rain, 12 C\"}", "\"answering\"");
-    step(db, "{\"role\": \"agent\", \"text\": \"It rains in London.\"}", "\"waiting for the user\"");
+    step(db, "{\"role\": \"agent\", \"text\": \"It rains in London.\"}",
+         "\"waiting for the user\"");
 
     show_json(facts, "user", "user");
     show_json(state, "doing", "state");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batches: records are encoded as they are added, with their CRCs, so that under the lock they are only copied.
+ * Batches: records are encoded as they are added, with their CRCs, so that under the lock they are
+ * only copied.
  *
- * Of several changes of one key in a batch only the last is written, at its place; what the earlier ones would have
- * found decides about creates and the count of deletes all the same.
+ * Of several changes of one key in a batch only the last is written, at its place; what the earlier
+ * ones would have found decides about creates and the count of deletes all the same.
  */
 #include "engine/batch.h"
 
@@ -36,8 +37,8 @@ struct work {
     uint32_t order;
 };
 
-/* A core keeps the memory of its last batch for the next, if it is not large: getting some hundred KiB from the
- * system and giving them back costs more than committing them. */
+/* A core keeps the memory of its last batch for the next, if it is not large: getting some hundred
+ * KiB from the system and giving them back costs more than committing them. */
 #define KEEP_MAX (4u << 20)
 
 struct lx_batch {
@@ -149,7 +150,7 @@ int lx_batch_add(lx_batch *batch, enum lx_batch_op op, const void *prefix, size_
     return LXDB_OK;
 }
 
-/* ---- sorting ---------------------------------------------------------------------------------------- */
+/* ---- sorting --------------------------------------------------------------------------------- */
 
 static void insertion_sort(struct ranked *list, size_t n)
 {
@@ -165,8 +166,8 @@ static void insertion_sort(struct ranked *list, size_t n)
     }
 }
 
-/* By rank, then by position: counting passes over the top 24 bits, lowest digit first, then the few that are equal
- * there. `spare` has room for n. */
+/* By rank, then by position: counting passes over the top 24 bits, lowest digit first, then the few
+ * that are equal there. `spare` has room for n. */
 static void sort_ranked(struct ranked *list, struct ranked *spare, size_t n)
 {
     struct ranked *from = list, *to = spare;
@@ -193,15 +194,15 @@ static void sort_ranked(struct ranked *list, struct ranked *spare, size_t n)
     insertion_sort(list, n);
 }
 
-/* ---- committing --------------------------------------------------------------------------------------- */
+/* ---- committing ------------------------------------------------------------------------------ */
 
 struct commit {
     lx_many many; /* first */
     lx_batch *batch;
     struct ranked *ranked, *spare;
-    uint32_t *order;      /* positions in many.changes */
-    size_t count;         /* of changes: distinct keys */
-    uint64_t seed;        /* of the index that they are sorted for; 0: not yet */
+    uint32_t *order; /* positions in many.changes */
+    size_t count;    /* of changes: distinct keys */
+    uint64_t seed;   /* of the index that they are sorted for; 0: not yet */
     size_t deleted;
     size_t failed_at;
 };
@@ -213,11 +214,11 @@ static const uint8_t *op_key(const lx_batch *batch, const struct op *op)
 
 static bool same_key(const lx_batch *batch, const struct op *a, const struct op *b)
 {
-    return a->key_len == b->key_len &&
-           memcmp(op_key(batch, a), op_key(batch, b), a->key_len) == 0;
+    return a->key_len == b->key_len && memcmp(op_key(batch, a), op_key(batch, b), a->key_len) == 0;
 }
 
-/* One change for every key, that of its last op, in the order of the ops; and their order by rank. */
+/* One change for every key, that of its last op, in the order of the ops; and their order by
+ * rank. */
 static void gather(struct commit *commit, const lx_index *index)
 {
     lx_batch *batch = commit->batch;
@@ -232,7 +233,8 @@ static void gather(struct commit *commit, const lx_index *index)
         op->later = 0;
     }
     sort_ranked(ranked, commit->spare, n);
-    /* Link the ops of a key. Equal ranks are neighbours, and mean equal keys but for a collision of 64 bits. */
+    /* Link the ops of a key. Equal ranks are neighbours, and mean equal keys but for a collision of
+     * 64 bits. */
     for (size_t i = 1; i < n; i++) {
         struct op *op = &batch->ops[ranked[i].position];
 
@@ -374,7 +376,7 @@ int lx_batch_commit(lx_batch *batch, size_t *ret_deleted, size_t *ret_failed_at)
     return rc;
 }
 
-/* ---- clear --------------------------------------------------------------------------------------------- */
+/* ---- clear ----------------------------------------------------------------------------------- */
 
 struct clear {
     lx_many many; /* first */
@@ -526,8 +528,9 @@ int lx_clear(lx_core *core, const void *prefix, size_t prefix_len, uint64_t *ret
 
 int lx_purge_expired(lx_core *core)
 {
-    struct clear clear = {
-        .many = {.before = cut_for_clear, .prepare = prepare_clear}, .core = core, .only_expired = true};
+    struct clear clear = {.many = {.before = cut_for_clear, .prepare = prepare_clear},
+                          .core = core,
+                          .only_expired = true};
 
     return clear_all(&clear, NULL);
 }

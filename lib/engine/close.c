@@ -2,8 +2,8 @@
 /*
  * Closing. The last to close, of all processes, makes the clean close, behind the gate and alone:
  *
- *   1  sync the data file                       a death before 2: a crashed file that needs nothing
- *   2  watermark := 0, cut the padding, sync    between them: closed or crashed, the same records either way
+ *   1  sync the data file                     a death before 2: a crashed file that needs nothing
+ *   2  watermark := 0, cut the padding, sync  in between: closed or crashed, the same records
  *   3  seal the index for the file as it is now, or remove both helper files
  *
  * After a failed sync there is no clean close: the lock file stays, and keeps the poison.
@@ -13,7 +13,8 @@
 #include "format/header.h"
 #include "sys/ofd.h"
 
-/* Rebuilding an index costs about this much a record and a byte; one that takes longer than KEEP_NS is kept. */
+/* Rebuilding an index costs about this much a record and a byte; one that takes longer than KEEP_NS
+ * is kept. */
 #define REBUILD_NS_RECORD 60u
 #define REBUILD_BYTES_NS 6u
 #define KEEP_NS 20000000u
@@ -102,8 +103,9 @@ static int seal_or_remove(lx_core *core, lx_view *view)
     return rc;
 }
 
-/* Behind the gate, and no other handle may write: repair what the dead have left, and end the session. `alone`: not even a
- * reader is attached, so that the file may be cut and the helper files sealed or removed. */
+/* Behind the gate, and no other handle may write: repair what the dead have left, and end the
+ * session. `alone`: not even a reader is attached, so that the file may be cut and the helper files
+ * sealed or removed. */
 static int close_last(lx_core *core, bool alone)
 {
     struct lx_control_head *head = &core->control->head;
@@ -154,7 +156,8 @@ static int leave(lx_core *core)
         rc = lx_ofd_set(view->log.fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
     if (rc != LXDB_BUSY)
         return rc == LXDB_OK ? close_last(core, true) : rc;
-    /* Others are attached. Handles that may write hold an identity; this descriptor does not see its own. */
+    /* Others are attached. Handles that may write hold an identity; this descriptor does not see
+     * its own. */
     rc = lx_ofd_query(core->lock_fd, LX_BYTE_IDENTITY, 0, &writers, &at);
     return rc == LXDB_OK && !writers ? close_last(core, false) : rc;
 }
@@ -171,7 +174,8 @@ int lx_core_close(lx_core *core)
         const lx_view *view = core->view;
 
         /* A short-lived process leaves a compaction to those who stay, unless it is overdue. */
-        if (view != NULL && atomic_load(&core->wrote) && !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
+        if (view != NULL && atomic_load(&core->wrote) &&
+            !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
             lx_compaction_due(core, view->block, 4)) {
             lx_limit limit = {core->options.busy_timeout_ms, 0};
             (void)lx_compact(core, NULL, false, &limit);

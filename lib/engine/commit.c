@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commit protocol, under the writer lock. Everything that it could run out of (log space, index room) is
- * secured before step 0; from there on a single thread of plain stores, which a death can cut anywhere:
+ * The commit protocol, under the writer lock. Everything that it could run out of (log space, index
+ * room) is secured before step 0; from there on a single thread of plain stores, which a death can
+ * cut anywhere:
  *
- *     step                                          a death after it leaves              the next holder
- *     0  intent := {end, counters}; dirty := commit nothing yet                          covers [tail, end)
- *     1  record bytes past the tail                 bytes that nobody looks at           covers [tail, end)
- *     2  tail := end                 release        committed, not in the index          replays
- *     3  status bytes of old versions := 0          (serves readers of version 1)        replays
- *     4  index slots := new offsets  release        visible, in part for a batch         replays
- *     5  counters, indexed := tail; dirty := clean  done                                 nothing
+ *     step                                          a death after it leaves        next holder
+ *     0  intent := {end, counters}; dirty := commit nothing yet                    covers it
+ *     1  record bytes past the tail                 bytes that nobody looks at     covers them
+ *     2  tail := end                 release        committed, not in the index    replays
+ *     3  status bytes of old versions := 0          (serves readers of version 1)  replays
+ *     4  index slots := new offsets  release        visible, in part for a batch   replays
+ *     5  counters, indexed := tail; dirty := clean  done                           nothing
  *
- * Covering: one born-dead PAD record over the range, so that no fragment can ever parse. Replaying is idempotent:
- * it looks each key up and does what is not done (repair.c).
+ * Covering: one born-dead PAD record over the range, so that no fragment can ever parse. Replaying
+ * is idempotent: it looks each key up and does what is not done (repair.c).
  *
- * Lock order of the engine: core->mutex, then the writer lock; never the other way round. Nothing blocks under the
- * writer lock but growth of the files, the first write of a session, and the end of a compaction.
+ * No other lock is taken under the writer lock, and it is not taken under another. Nothing blocks
+ * under it but growth of the files, the first write of a session, and the end of a compaction.
  */
 #include "base/crc.h"
 #include "engine/view.h"
 
 #include <string.h>
 
-#define AHEAD 8u /* changes of a batch */
+#define AHEAD 8u                            /* changes of a batch */
+#define CACHE_BYTES (UINT64_C(8) << 20)     /* live bytes that are in some cache anyway */
 #define DELETE_RESERVE (UINT64_C(16) << 10) /* log bytes that only deletes may use */
 
 int lx_refuse_readonly(const lx_core *core)
@@ -37,7 +39,7 @@ bool lx_expired(int64_t expiry_ms)
     return LX_UNLIKELY(expiry_ms != 0) && expiry_ms <= lx_wall_coarse_ms();
 }
 
-/* ---- the lock ---------------------------------------------------------------------------------- */
+/* ---- the lock -------------------------------------------------------------------------------- */
 
 lx_writer lx_writer_of(lx_core *core)
 {
@@ -66,7 +68,8 @@ int lx_writer_leave(lx_writer *writer, int rc)
     return step_out(writer, rc);
 }
 
-/* What a dead holder left, once the lock is ours. LX_AGAIN: the view is of an old generation now. */
+/* What a dead holder left, once the lock is ours. LX_AGAIN: the view is of an old generation
+ * now. */
 static int set_right(lx_writer *writer)
 {
     uint64_t dirty = atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed);
@@ -87,8 +90,7 @@ static int prepare(lx_writer *writer, bool dirty, enum lx_purpose purpose)
     const struct lx_control_file *control = writer->core->control;
     int rc = LX_UNLIKELY(dirty) ? set_right(writer) : LXDB_OK;
 
-    if (rc == LXDB_OK &&
-        LX_UNLIKELY(writer->view->generation != lx_control_generation(control)))
+    if (rc == LXDB_OK && LX_UNLIKELY(writer->view->generation != lx_control_generation(control)))
         return LX_AGAIN;
     if (rc != LXDB_OK || purpose == LX_FOR_LOOK)
         return rc;
@@ -138,7 +140,7 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
     }
 }
 
-/* ---- changes ------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 void lx_change_encode(lx_change *change, uint8_t buf[LX_ENCODE_MAX])
 {
@@ -211,8 +213,8 @@ int lx_change_find(lx_writer *writer, lx_change *change)
     const lx_index *index = &writer->view->index;
     lx_entry entry;
 
-    /* What was found without the lock still stands if its segment is in force and its slot unchanged: within a
-     * generation an offset never leads to another record. */
+    /* What was found without the lock still stands if its segment is in force and its slot
+     * unchanged: within a generation an offset never leads to another record. */
     if (change->seed == index->seed && change->found &&
         change->old_at.segment ==
             lx_index_segment(index, lx_index_segment_of(index, change->hash)) &&
@@ -247,7 +249,7 @@ static uint64_t get_relaxed(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* ---- securing space -------------------------------------------------------------------------------- */
+/* ---- securing space -------------------------------------------------------------------------- */
 
 static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
 {
@@ -304,11 +306,12 @@ static int secure_slot(lx_writer *writer, lx_change *change)
     return rc == LXDB_OK && LX_UNLIKELY(ever) ? lx_change_find(writer, change) : rc;
 }
 
-/* Room for many: segment by segment. A split moves no key of another segment, so what was looked up there
- * stays good. */
+/* Room for many: segment by segment. A split moves no key of another segment, so what was looked up
+ * there stays good. */
 static int secure_slots(lx_writer *writer, lx_change *changes, size_t n, const uint32_t *order)
 {
     lx_view *view = writer->view;
+    bool large = get_relaxed(&writer->block->bytes) > CACHE_BYTES;
     size_t from = 0;
 
     while (from < n) {
@@ -322,10 +325,10 @@ static int secure_slots(lx_writer *writer, lx_change *changes, size_t n, const u
         for (; to < n; to++) {
             lx_change *change = &changes[order[to]];
 
-            /* the cache misses of those further on overlap with this one's */
-            if (to + 2 * AHEAD < n)
+            /* the cache misses of those further on overlap with this one's, where there are any */
+            if (large && to + 2 * AHEAD < n)
                 lx_index_prefetch_bucket(&view->index, changes[order[to + 2 * AHEAD]].hash);
-            if (to + AHEAD < n)
+            if (large && to + AHEAD < n)
                 lx_index_prefetch_record(&view->index, &view->log, changes[order[to + AHEAD]].hash);
             if (lx_index_segment_of(&view->index, change->hash) != segment)
                 break;
@@ -343,7 +346,7 @@ static int secure_slots(lx_writer *writer, lx_change *changes, size_t n, const u
     return LXDB_OK;
 }
 
-/* ---- the steps --------------------------------------------------------------------------------------- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 static int write_record(lx_log *log, const lx_change *change)
 {
@@ -412,7 +415,8 @@ static bool publish(lx_index *index, const lx_change *change)
 
 static void set_dirty(struct lx_control_lock *lock, uint64_t dirty)
 {
-    /* release: what it speaks of before it; read by the next holder, who took the lock with acquire */
+    /* release: what it speaks of before it; read by the next holder, who took the lock with
+     * acquire */
     atomic_store_explicit(&lock->dirty, dirty, memory_order_release);
 }
 
@@ -498,7 +502,8 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
         return covered > 0 || covered == LXDB_OK ? rc : covered;
     }
     lx_step("commit-written");
-    /* 2 release: the bytes before the tail; pairs with acquire loads of the tail (replay, cut, sync, feed) */
+    /* 2 release: the bytes before the tail; pairs with acquire loads of the tail (replay, cut,
+     * sync, feed) */
     atomic_store_explicit(&block->tail, tail + size, memory_order_release);
     lx_step("commit-committed");
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
@@ -518,7 +523,8 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     if (n > 1) /* release: the slots before the even number; pairs with acquire in get.c */
         atomic_store_explicit(&writer->lock->publish_seq, seq + 1, memory_order_release);
     lx_step("commit-published");
-    if (LX_UNLIKELY(!whole || rc != LXDB_OK)) /* committed; whoever comes next repairs the rest or fails */
+    if (LX_UNLIKELY(!whole ||
+                    rc != LXDB_OK)) /* committed; whoever comes next repairs the rest or fails */
         return rc != LXDB_OK ? rc
                              : lx_fail(LXDB_CORRUPT,
                                        "%s: the index has no slot left where there should be some: "
@@ -529,7 +535,7 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     return LXDB_OK;
 }
 
-/* ---- whole calls ------------------------------------------------------------------------------------ */
+/* ---- whole calls ----------------------------------------------------------------------------- */
 
 int lx_wait_durable(lx_core *core, uint64_t position, lx_limit *limit)
 {
@@ -560,7 +566,8 @@ int lx_commit_settle(lx_core *core, uint64_t position, lx_limit *limit)
     return lx_wait_durable(core, position, limit);
 }
 
-/* Without the lock: whether the answer is plain already. It also fetches the lines that the commit will need. */
+/* Without the lock: whether the answer is plain already. It also fetches the lines that the commit
+ * will need. */
 static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
 {
     lx_entry entry;

@@ -1,24 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Compaction: the live records in a new file, put in the place of the old one while others read and write.
+ * Compaction: the live records in a new file, put in the place of the old one while others read and
+ * write.
  *
- *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact files
- *   2  walk the log up to what is indexed now. Lengths lead from record to record; every record that is alive by its
- *      status byte has its CRC checked
- *   3  and is copied into the new file, with an index of its own; sync. Where the lengths or a CRC are wrong, both are
- *      done again by the rules of a recovery scan, and the damage is copied to the -lost file
- *   4  again for what was appended meanwhile, with its delete markers, until less than CLOSE_TO is left; from
- *      the second round on in short slices under the writer lock with pauses between them, so that writers who are
- *      faster than we copy and sync are slowed down rather than chased for ever
+ *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact
+ *      files
+ *   2  walk the log up to what is indexed now. Lengths lead from record to record; every record
+ *      that is alive by its status byte has its CRC checked
+ *   3  and is copied into the new file, with an index of its own; sync. Where the lengths or a CRC
+ *      are wrong, both are done again by the rules of a recovery scan, and the damage is copied to
+ *      the -lost file
+ *   4  again for what was appended meanwhile, with its delete markers, until less than CLOSE_TO is
+ *      left; from the second round on in short slices under the writer lock with pauses between
+ *      them, so that writers who are faster than we copy and sync are slowed down rather than
+ *      chased for ever
  *   5  take the writer lock; the rest; watermark := size; sync
  *   6  fill the idle block, record the swap, dirty := swap         from here on only forward
  *   7  rename both files, sync the directory, publish the generation, dirty := clean
  *
- * A death before 6 leaves files that the next compactor, or whoever is alone, removes. A death after it is finished
- * by the next holder of the writer lock, or by an opener, with lx_compact_roll_forward(). Whoever is alone after all
- * have died takes the file that has the name: both hold every committed record.
+ * A death before 6 leaves files that the next compactor, or whoever is alone, removes. A death
+ * after it is finished by the next holder of the writer lock, or by an opener, with
+ * lx_compact_roll_forward(). Whoever is alone after all have died takes the file that has the name:
+ * both hold every committed record.
  *
- * Batches need no GROUP in the new file: it is synced whole, and below the watermark a GROUP groups nothing.
+ * Batches need no GROUP in the new file: it is synced whole, and below the watermark a GROUP groups
+ * nothing.
  */
 #include "base/crc.h"
 #include "engine/view.h"
@@ -41,17 +47,17 @@ struct copy {
     uint64_t allocated;
     uint64_t records, bytes, expiring;
     bool dropped_expired;
-    bool damage;   /* some of the log was lost */
-    bool *careful; /* do it by the rules of recovery: set when the quick way met damage */
+    bool damage;      /* some of the log was lost */
+    bool *careful;    /* do it by the rules of recovery: set when the quick way met damage */
     bool after_group; /* the last record was a GROUP: what follows belongs to it */
-    bool only_live; /* pass 3 of a session: what a marker removes is dead already */
+    bool only_live;   /* pass 3 of a session: what a marker removes is dead already */
     const lxdb_progress *progress; /* pass 3 */
     uint64_t total;
     uint64_t stop_at; /* pass 4: the end of a slice, */
     uint64_t reached; /* and where it really ended */
 };
 
-/* ---- the new file ------------------------------------------------------------------------------------ */
+/* ---- the new file ---------------------------------------------------------------------------- */
 
 /* Room for `size` more bytes. Nobody else has these mappings, so they may move. */
 static int reserve(struct copy *copy, uint64_t size)
@@ -188,8 +194,8 @@ static int copy_event(void *arg, const lx_scan_event *event)
         return lx_fail(LXDB_BUSY, "%s: the compaction was called off", copy->core->place.path);
     if (event->effect == LX_EFFECT_DELETE)
         return copy->only_live ? LXDB_OK : copy_delete(copy, event);
-    /* A put that is dead by now was replaced or removed by a commit further on, which this compaction will come
-     * to before it ends: a status byte is set after that commit. */
+    /* A put that is dead by now was replaced or removed by a commit further on, which this
+     * compaction will come to before it ends: a status byte is set after that commit. */
     if (event->effect != LX_EFFECT_PUT || event->record.status == 0)
         return LXDB_OK;
     if (copy->only_live && event->expiry_ms != 0 && event->expiry_ms <= lx_wall_coarse_ms()) {
@@ -199,7 +205,7 @@ static int copy_event(void *arg, const lx_scan_event *event)
     return copy_put(copy, event);
 }
 
-/* ---- the passes ---------------------------------------------------------------------------------------- */
+/* ---- the passes ------------------------------------------------------------------------------ */
 
 static int start_files(struct copy *copy)
 {
@@ -210,8 +216,8 @@ static int start_files(struct copy *copy)
     int rc = lx_file_remove(core->place.dirfd, core->compact_name);
 
     if (rc == LXDB_OK)
-        rc = lx_file_open(core->place.dirfd, core->compact_name, LX_FILE_CREATE | LX_FILE_EXCL, 0600,
-                          &fd);
+        rc = lx_file_open(core->place.dirfd, core->compact_name, LX_FILE_CREATE | LX_FILE_EXCL,
+                          0600, &fd);
     if (rc != LXDB_OK)
         return rc;
     rc = lx_file_copy_access(copy->old->log.fd, fd, core->compact_name);
@@ -271,7 +277,8 @@ static int copy_planned(struct copy *copy, uint64_t end, bool session)
     return rc;
 }
 
-/* Passes 2 and 3 of a log without damage: of a dead record only the head is looked at. LXDB_CORRUPT: there is some. */
+/* Passes 2 and 3 of a log without damage: of a dead record only the head is looked at.
+ * LXDB_CORRUPT: there is some. */
 static int copy_walking(struct copy *copy, uint64_t end)
 {
     const uint8_t *data = copy->old->log.map.base;
@@ -340,7 +347,8 @@ static int copy_new_event(void *arg, const lx_scan_event *event)
     if (record.off >= copy->stop_at && !copy->after_group)
         return LXDB_EXISTS; /* the end of the slice */
     if (!lx_record_check(copy->old->log.map.base, &record))
-        return lx_fail(LXDB_CORRUPT, "%s: a record that was just written is damaged, at offset %llu",
+        return lx_fail(LXDB_CORRUPT,
+                       "%s: a record that was just written is damaged, at offset %llu",
                        copy->core->place.path, (unsigned long long)record.off);
     copy->after_group = event->control.kind == LX_CONTROL_GROUP;
     copy->reached = record.off + record.len;
@@ -351,8 +359,8 @@ static int copy_new_event(void *arg, const lx_scan_event *event)
 static int copy_more(struct copy *copy, uint64_t from, uint64_t to, uint64_t slice,
                      uint64_t *ret_reached)
 {
-    lx_scan scan = {.data = copy->old->log.map.base, .size = to, .tail = to, .watermark = to,
-                    .ordered = true};
+    lx_scan scan = {
+        .data = copy->old->log.map.base, .size = to, .tail = to, .watermark = to, .ordered = true};
     int rc = lx_log_reach(&copy->old->log, to);
 
     copy->stop_at = to - from > slice ? from + slice : to;
@@ -412,7 +420,7 @@ static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
     }
 }
 
-/* ---- the switch ------------------------------------------------------------------------------------------ */
+/* ---- the switch ------------------------------------------------------------------------------ */
 
 static int is_named(lx_core *core, const char *name, uint64_t dev, uint64_t ino, bool *ret_is)
 {
@@ -477,7 +485,8 @@ int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock)
     return LXDB_OK;
 }
 
-/* Readers that are late may still look at it: they see that its generation is not in force any more. */
+/* Readers that are late may still look at it: they see that its generation is not in force any
+ * more. */
 static void clear_block(struct lx_control_block *block)
 {
     uint64_t *words = (uint64_t *)(void *)block;
@@ -530,7 +539,8 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     return LXDB_OK;
 }
 
-/* Pass 5 and the phases behind it, under the writer lock. LX_AGAIN: another generation, start again. */
+/* Pass 5 and the phases behind it, under the writer lock. LX_AGAIN: another generation, start
+ * again. */
 static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
 {
     lx_writer writer = lx_writer_of(copy->core);
@@ -549,11 +559,12 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
     rc = copy_more(copy, from, tail, UINT64_MAX, &from);
     if (rc == LXDB_OK && !copy->damage && !copy->dropped_expired &&
         copy->records != atomic_load(&writer.block->records))
-        rc = lx_fail(LXDB_CORRUPT,
-                     "%s: the log has %llu live records where %llu were counted: the old file stays in "
-                     "force; close the database everywhere and open it again",
-                     copy->core->place.path, (unsigned long long)copy->records,
-                     (unsigned long long)atomic_load(&writer.block->records));
+        rc = lx_fail(
+            LXDB_CORRUPT,
+            "%s: the log has %llu live records where %llu were counted: the old file stays in "
+            "force; close the database everywhere and open it again",
+            copy->core->place.path, (unsigned long long)copy->records,
+            (unsigned long long)atomic_load(&writer.block->records));
     if (rc == LXDB_OK)
         rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
     if (rc == LXDB_OK)

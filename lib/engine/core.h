@@ -10,9 +10,9 @@
  *   iterate.c  states of one instant                                compact.c compaction
  *   helper.c   the thread for what must not be done on a call       stat.c, verify.c
  *
- * A core is shared by the handle of the database and those of its namespaces. It is attached to the control
- * block of the lock file, or private: a read-only handle on a database that nobody has open builds its own
- * index in memory and looks now and then whether that is still so.
+ * A core is shared by the handle of the database and those of its namespaces. It is attached to the
+ * control block of the lock file, or private: a read-only handle on a database that nobody has open
+ * builds its own index in memory and looks now and then whether that is still so.
  */
 #ifndef LX_ENGINE_CORE_H
 #define LX_ENGINE_CORE_H
@@ -24,26 +24,28 @@
 
 #include <pthread.h>
 
-/* The mappings of one generation. Immutable once published in a core, but for the lengths that grow.
+/* The mappings of one generation. Immutable once published in a core, but for the lengths that
+ * grow.
  *
- * Freed when `pins` reaches 0: the core holds one pin, taken back after a grace period when the view is
- * replaced; sections, iterators and calls that wait hold one each while they last. */
+ * Freed when `pins` reaches 0: the core holds one pin, taken back after a grace period when the
+ * view is replaced; sections, iterators and calls that wait hold one each while they last. */
 typedef struct lx_view {
     uint64_t generation;
     lx_log log;
     lx_index index;
-    struct lx_control_block *block; /* NULL in a private core */
-    uint64_t tail;                  /* private core: end of the log */
+    struct lx_control_block *block;    /* NULL in a private core */
+    uint64_t tail;                     /* private core: end of the log */
     uint64_t records, bytes, expiring; /* private core: counters */
-    lxdb_report receipt;            /* private core: time_ms 0: nothing to report */
+    lxdb_report receipt;               /* private core: time_ms 0: nothing to report */
     _Atomic uint32_t pins;
-    struct lx_view *next; /* in the core's list of all its views */
+    struct lx_view *next;         /* in the core's list of all its views */
     struct lx_core *retired_from; /* helper.c: waits for its grace period */
     struct lx_view *next_retired;
 } lx_view;
 
-/* What the block of a view says, of one instant. False: the generation is not in force any more, and its block may
- * be another's by now. Readers without the writer lock ask this after every look at a block. */
+/* What the block of a view says, of one instant. False: the generation is not in force any more,
+ * and its block may be another's by now. Readers without the writer lock ask this after every look
+ * at a block. */
 struct lx_standing {
     uint64_t base, tail, indexed;
     uint64_t records, bytes, expiring;
@@ -53,10 +55,11 @@ struct lx_standing {
 #define LX_EPOCH_NONE UINT64_MAX
 
 typedef struct lx_core {
-    /* Read by every call; written while nobody reads (open), or with the mutex held (attach again). */
+    /* Read by every call; written while nobody reads (open), or with the mutex held (attach
+     * again). */
     _Atomic uint64_t epoch; /* fork epoch of the attachment; LX_EPOCH_NONE: private or detached */
     _Atomic(const _Atomic uint64_t *) generation; /* the shared word, or `own_generation` */
-    lx_view *view;          /* RCU; see view.h */
+    lx_view *view;                                /* RCU; see view.h */
 
     _Atomic uint64_t own_generation; /* private core */
     _Atomic uint32_t refs;           /* handles */
@@ -96,19 +99,19 @@ typedef struct lx_core {
 
 struct lxdb {
     lx_core *core;
-    lxdb *root; /* self, or the database of a namespace */
+    lxdb *root;        /* self, or the database of a namespace */
     size_t prefix_len; /* of the name and its NUL; 0: the database */
     uint8_t prefix[];
 };
 
-/* ---- fork.c ------------------------------------------------------------------------------------ */
+/* ---- fork.c ---------------------------------------------------------------------------------- */
 
 extern uint64_t lx_fork_epoch; /* changes in every child of fork */
 int lx_fork_setup(void);
 int lx_fork_register(lx_core *core);
 void lx_fork_unregister(lx_core *core);
 
-/* ---- open.c, close.c ---------------------------------------------------------------------------- */
+/* ---- open.c, close.c ------------------------------------------------------------------------- */
 
 int lx_core_open(const char *path, const lxdb_options *options, lx_core **ret_core);
 int lx_core_close(lx_core *core);
@@ -123,10 +126,10 @@ lx_deadline lx_core_deadline(const lx_core *core);
 int lx_core_gate(lx_core *core, lx_deadline deadline);
 void lx_core_gate_open(lx_core *core);
 
-/* ---- recover.c ---------------------------------------------------------------------------------- */
+/* ---- recover.c ------------------------------------------------------------------------------- */
 
-/* The caller is alone (gate, presence, data lock). Makes the control block ready and gives the first view,
- * which owns data_fd from then on. */
+/* The caller is alone (gate, presence, data lock). Makes the control block ready and gives the
+ * first view, which owns data_fd from then on. */
 int lx_recover(lx_core *core, int data_fd, lx_view **ret_view);
 /* A view on a private index, for a reader without a control block. Owns data_fd on success. */
 int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view);
@@ -136,7 +139,7 @@ int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len);
 int lx_index_file_make(lx_core *core, const char *name, int data_fd, uint64_t records,
                        lx_index *ret_index);
 
-/* ---- commit.c ------------------------------------------------------------------------------------ */
+/* ---- commit.c -------------------------------------------------------------------------------- */
 
 /* What a change asks of the key it finds. */
 enum lx_expect { LX_ANY, LX_ABSENT, LX_PRESENT };
@@ -153,9 +156,9 @@ typedef struct lx_change {
     uint8_t head[LX_RECORD_HEADER];
     uint8_t crc[4];
     uint64_t hash;
-    uint64_t seed;   /* of the index that `hash` is for; 0: not hashed yet */
-    uint64_t at;     /* offset of the new record */
-    bool found;      /* the key is there; then of the version that is there: */
+    uint64_t seed; /* of the index that `hash` is for; 0: not hashed yet */
+    uint64_t at;   /* offset of the new record */
+    bool found;    /* the key is there; then of the version that is there: */
     lx_slot_at old_at;
     uint64_t old_slot;   /* what the slot held */
     uint64_t old_record; /* its offset */
@@ -189,7 +192,8 @@ enum lx_purpose {
 
 /* Begin: sets core and limit. Then enter and leave, once or again. */
 lx_writer lx_writer_of(lx_core *core);
-/* Enter the read side, take the writer lock, repair if need be, and have a view of the generation in force. */
+/* Enter the read side, take the writer lock, repair if need be, and have a view of the generation
+ * in force. */
 int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpose);
 /* Let go, and mend what `rc` says is to be mended (lx_view_mend()). LX_AGAIN: enter again. */
 int lx_writer_leave(lx_writer *writer, int rc);
@@ -201,11 +205,13 @@ void lx_change_encode(lx_change *change, uint8_t buf[LX_ENCODE_MAX]);
 int lx_change_find(lx_writer *writer, lx_change *change);
 /* LXDB_EXISTS, LXDB_NOTFOUND or LXDB_OK, once the key was looked up. */
 int lx_change_expected(const lx_change *change, enum lx_expect expect);
-/* Under the lock, with every key once: secure all that committing them as one could run out of. A single change
- * was looked up before; many are looked up here, and `order` has their positions by growing lx_hash_rank() of
- * hashes that fit the writer's view. LX_AGAIN, LX_DAMAGED: lx_writer_leave() mends them. */
+/* Under the lock, with every key once: secure all that committing them as one could run out of. A
+ * single change was looked up before; many are looked up here, and `order` has their positions by
+ * growing lx_hash_rank() of hashes that fit the writer's view. LX_AGAIN, LX_DAMAGED:
+ * lx_writer_leave() mends them. */
 int lx_commit_secure(lx_writer *writer, lx_change *changes, size_t n, const uint32_t *order);
-/* Then, without letting go of the lock: commit `n` of them in their order, all or nothing, also after a crash. */
+/* Then, without letting go of the lock: commit `n` of them in their order, all or nothing, also
+ * after a crash. */
 int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n);
 /* Sorts hashes so that the keys of a segment are neighbours, whatever its depth. */
 static inline uint64_t lx_hash_rank(uint64_t hash)
@@ -217,8 +223,9 @@ static inline uint64_t lx_hash_rank(uint64_t hash)
 }
 /* One change, from the first look to durability. */
 int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect);
-/* Many changes as one. `before` (may be NULL) is called without the lock, then `prepare` with it, both again after
- * LX_AGAIN: it secures the changes and says how many of `changes` are to be applied. */
+/* Many changes as one. `before` (may be NULL) is called without the lock, then `prepare` with it,
+ * both again after LX_AGAIN: it secures the changes and says how many of `changes` are to be
+ * applied. */
 typedef struct lx_many {
     lx_change *changes;
     int (*before)(struct lx_many *many);
@@ -234,23 +241,24 @@ bool lx_expired(int64_t expiry_ms);
 /* The key was looked up, and has a value that has not expired. */
 bool lx_change_is_there(const lx_change *change);
 
-/* Read, decide and write under the lock. `decide` gets the live entry (NULL: none) and says what to store, in
- * change->value (memory that stays good until the call returns), or a result that is not LXDB_OK. */
+/* Read, decide and write under the lock. `decide` gets the live entry (NULL: none) and says what to
+ * store, in change->value (memory that stays good until the call returns), or a result that is not
+ * LXDB_OK. */
 int lx_modify(lx_core *core, lx_change *change,
               int (*decide)(void *arg, lx_change *change, const lx_entry *old), void *arg);
 
-/* ---- repair.c, session.c ------------------------------------------------------------------------- */
+/* ---- repair.c, session.c --------------------------------------------------------------------- */
 
 /* Under the lock, with dirty set to a commit or a split: finish it, or cover what it left. */
 int lx_repair(lx_writer *writer);
 /* Bring the index up to date with the log's [from, to): publish, kill, remove. Idempotent. */
 int lx_replay(lx_view *view, uint64_t from, uint64_t to);
-/* Before the first append. LX_AGAIN: something was done, the lock is to be taken again; LX_COMPACT_FIRST:
- * after a compaction. */
+/* Before the first append. LX_AGAIN: something was done, the lock is to be taken again;
+ * LX_COMPACT_FIRST: after a compaction. */
 #define LX_COMPACT_FIRST 2
 int lx_session_begin(lx_writer *writer);
 
-/* ---- iterate.c ----------------------------------------------------------------------------------- */
+/* ---- iterate.c ------------------------------------------------------------------------------- */
 
 /* The live records at one instant: sorted offsets of slots, in a pinned view. */
 typedef struct lx_cut {
@@ -268,9 +276,10 @@ int lx_cut_take(lx_core *core, lx_cut *ret_cut);
 int lx_cut_advance(lx_cut *cut, uint64_t to);
 void lx_cut_free(lx_cut *cut);
 
-/* ---- compact.c, helper.c ------------------------------------------------------------------------- */
+/* ---- compact.c, helper.c --------------------------------------------------------------------- */
 
-/* `wait`: for another compaction that is under way, else LXDB_BUSY at once. The limit is for the writer lock too. */
+/* `wait`: for another compaction that is under way, else LXDB_BUSY at once. The limit is for the
+ * writer lock too. */
 int lx_compact(lx_core *core, const lxdb_progress *progress, bool wait, lx_limit *limit);
 /* Finish a swap that a dead holder recorded. */
 int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock);
@@ -278,10 +287,12 @@ int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock);
 void lx_helper_consider(lx_core *core, const struct lx_control_block *block);
 /* An interval commit was made: see that a flush is due. */
 void lx_helper_promise(lx_core *core);
-uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block, uint64_t bytes);
+uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block,
+                            uint64_t bytes);
 /* Watch this core: interval flushes, stale views. */
 void lx_helper_watch(lx_core *core);
-/* Free a replaced view after a grace period, on the helper's thread; where none can start, at close. */
+/* Free a replaced view after a grace period, on the helper's thread; where none can start, at
+ * close. */
 void lx_helper_retire(lx_core *core, lx_view *view);
 /* Wait until the helper has done with this core, for ever. */
 void lx_helper_forget(lx_core *core);

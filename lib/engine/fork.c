@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * After fork: the child has none of the mappings (they are MADV_DONTFORK) and must not keep the descriptors,
- * since both keep the parent's locks alive. Its handles attach afresh when they are used.
+ * After fork: the child has none of the mappings (they are MADV_DONTFORK) and must not keep the
+ * descriptors, since both keep the parent's locks alive. Its handles attach afresh when they are
+ * used.
  *
- * Every core of the process is in a list. fork() happens with the list and the descriptors locked, so the
- * child finds both consistent; whatever another thread was in the middle of in a core, the child forgets.
+ * Every core of the process is in a list. fork() happens with the list and the descriptors locked,
+ * so the child finds both consistent; whatever another thread was in the middle of in a core, the
+ * child forgets.
  */
 #include "engine/view.h"
 #include "sys/fds.h"

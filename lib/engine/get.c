@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads: no lock, no system call, nothing written to shared memory. See view.h for what protects them.
+ * Reads: no lock, no system call, nothing written to shared memory. See view.h for what protects
+ * them.
  */
 #include "engine/get.h"
 
@@ -114,7 +115,7 @@ int lx_get_alloc(lx_core *core, const void *key, size_t key_len, int tag, void *
     return LXDB_OK;
 }
 
-/* ---- read sections ------------------------------------------------------------------------------------- */
+/* ---- read sections --------------------------------------------------------------------------- */
 
 /* A view that pointers were given out of. */
 struct held {
@@ -122,9 +123,9 @@ struct held {
     struct held *older;
 };
 
-/* This thread's open sections, innermost first. Most threads have one at most. A section sees what is committed
- * at the time of each peek, so when a compaction switches generations it goes on in the new one, and holds the old
- * one too until it ends. */
+/* This thread's open sections, innermost first. Most threads have one at most. A section sees what
+ * is committed at the time of each peek, so when a compaction switches generations it goes on in
+ * the new one, and holds the old one too until it ends. */
 struct section {
     lx_core *core;
     struct held *held;
@@ -248,9 +249,10 @@ int lx_section_peek(lx_core *core, const void *key, size_t key_len, const void *
     return LXDB_OK;
 }
 
-/* ---- many keys --------------------------------------------------------------------------------------------- */
+/* ---- many keys ------------------------------------------------------------------------------- */
 
-/* Up to AHEAD items: first every bucket is asked for, then every record, then they are looked at. */
+/* Up to AHEAD items: first every bucket is asked for, then every record, then they are looked
+ * at. */
 static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *key_lens,
                      lxdb_item *items, size_t n)
 {
@@ -289,9 +291,10 @@ static int find_all(lx_view *view, const uint8_t *const *keys, const size_t *key
     return LXDB_OK;
 }
 
-/* One try without the lock. *ret_published: a batch was published meanwhile, so it does not count. */
-static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys,
-                   const size_t *key_lens, lxdb_item *items, size_t n, bool *ret_published)
+/* One try without the lock. *ret_published: a batch was published meanwhile, so it does not
+ * count. */
+static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys, const size_t *key_lens,
+                   lxdb_item *items, size_t n, bool *ret_published)
 {
     const _Atomic uint64_t *seq;
     uint64_t before;
@@ -313,7 +316,8 @@ static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys,
     return rc;
 }
 
-/* Nobody publishes while we hold the lock; what a dead holder had half published is whole by then. */
+/* Nobody publishes while we hold the lock; what a dead holder had half published is whole by
+ * then. */
 static int all_under_lock(struct section *section, const uint8_t *const *keys,
                           const size_t *key_lens, lxdb_item *items, size_t n)
 {
@@ -360,7 +364,8 @@ static int many(struct section *section, const uint8_t *const *keys, const size_
         if (!core->readonly)
             return all_under_lock(section, keys, key_lens, items, n);
         if (lx_deadline_passed(lx_limit_at(&limit)))
-            return lx_fail(LXDB_BUSY, "%s: batches were published without a break", core->place.path);
+            return lx_fail(LXDB_BUSY, "%s: batches were published without a break",
+                           core->place.path);
         lx_sleep_ns(100000);
     }
 }

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The helper: one thread a process, for what must not be done on anybody's call. It frees replaced views after a
- * grace period, makes interval flushes at their due time, compacts when too much of the file is dead, and drops views
- * of an old generation that nobody uses. It is started when there is such work, and ends when the last handle that
- * has some is closed; a child of fork has none until it needs one.
+ * The helper: one thread a process, for what must not be done on anybody's call. It frees replaced
+ * views after a grace period, makes interval flushes at their due time, compacts when too much of
+ * the file is dead, and drops views of an old generation that nobody uses. It is started when there
+ * is such work, and ends when the last handle that has some is closed; a child of fork has none
+ * until it needs one.
  *
- * Lock: `lock` guards the lists; it is taken inside core->mutex (retire) and never held while anything is done.
+ * Lock: `lock` guards the lists; it is taken inside core->mutex (retire) and never held while
+ * anything is done.
  */
 #include "engine/view.h"
 
 #include <signal.h>
 
-#define LOOK_EVERY_MS 1000u    /* for stale views */
+#define LOOK_EVERY_MS 1000u   /* for stale views */
 #define RETRY_AFTER_MS 60000u /* a compaction that failed */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work = PTHREAD_COND_INITIALIZER; /* on the monotonic clock once there is a thread */
+static pthread_cond_t work =
+    PTHREAD_COND_INITIALIZER; /* on the monotonic clock once there is a thread */
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_t thread;
 static bool running, stopping, freeing;
@@ -52,7 +55,8 @@ static uint64_t serve(lx_core *core)
     uint64_t next = now + LOOK_EVERY_MS;
     lx_view *view;
 
-    /* also takes the view of the generation in force, so that an idle process lets go of the old one */
+    /* also takes the view of the generation in force, so that an idle process lets go of the old
+     * one */
     if (lx_view_get(core, &view) != LXDB_OK)
         return next;
     if (view->block != NULL && !core->readonly) {
@@ -168,7 +172,8 @@ void lx_helper_retire(lx_core *core, lx_view *view)
     view->next_retired = retired;
     retired = view;
     pthread_mutex_unlock(&lock);
-    add(core); /* without a thread to be had it waits for the close: never for a grace period here */
+    /* Without a thread to be had it waits for the close: never for a grace period here. */
+    add(core);
 }
 
 void lx_helper_watch(lx_core *core)
@@ -206,10 +211,11 @@ bool lx_compaction_due(const lx_core *core, const struct lx_control_block *block
     return dead > core->options.compact_floor && dead / times > live;
 }
 
-/* How long a writer of `bytes` bytes holds back, without the lock, while a compaction is under way and the file has
- * outgrown its bounds all the same: at most 128 MB/s while the dead bytes are over 1.5 times what starts a compaction,
- * 32 MB/s over 2.5 times, 8 MB/s over 4 times. */
-uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block, uint64_t bytes)
+/* How long a writer of `bytes` bytes holds back, without the lock, while a compaction is under way
+ * and the file has outgrown its bounds all the same: at most 128 MB/s while the dead bytes are over
+ * 1.5 times what starts a compaction, 32 MB/s over 2.5 times, 8 MB/s over 4 times. */
+uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block,
+                            uint64_t bytes)
 {
     uint64_t live = atomic_load_explicit(&block->bytes, memory_order_relaxed);
     uint64_t all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
@@ -224,8 +230,7 @@ uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *
 
 void lx_helper_consider(lx_core *core, const struct lx_control_block *block)
 {
-    if (LX_LIKELY(!lx_compaction_due(core, block, 1)) ||
-        core->options.flags & LXDB_NOAUTOCOMPACT ||
+    if (LX_LIKELY(!lx_compaction_due(core, block, 1)) || core->options.flags & LXDB_NOAUTOCOMPACT ||
         atomic_load_explicit(&core->compact_wanted, memory_order_relaxed) ||
         atomic_load_explicit(&core->compacting, memory_order_relaxed) ||
         lx_now_coarse_ms() < atomic_load_explicit(&core->compact_retry_ms, memory_order_relaxed))

@@ -3,14 +3,14 @@
  * The state of one instant, without a lock and without stopping anybody.
  *
  *   1  I0 := indexed
- *   2  copy every slot that leads below I0. What was committed since may be in the slots already, or not: those
- *      offsets are left out, and the versions that they replaced may be missing
- *   3  the cut T := tail; if indexed < T, the commit at `indexed` counts only if it is visible in the index
- *      already, else T := indexed
+ *   2  copy every slot that leads below I0. What was committed since may be in the slots already,
+ *      or not: those offsets are left out, and the versions that they replaced may be missing
+ *   3  the cut T := tail; if indexed < T, the commit at `indexed` counts only if it is visible in
+ *      the index already, else T := indexed
  *   4  replay [I0, T) over the copy: what it changed is taken out, what it put is added
  *
- * Sorted, the offsets are the order of last write. A record that was copied and then replaced keeps its bytes:
- * within a generation nothing is overwritten, and the view is pinned.
+ * Sorted, the offsets are the order of last write. A record that was copied and then replaced keeps
+ * its bytes: within a generation nothing is overwritten, and the view is pinned.
  */
 #include "engine/view.h"
 
@@ -78,9 +78,10 @@ static void drop_repeats(lx_cut *cut)
     cut->count = kept;
 }
 
-/* ---- replay over a copy -------------------------------------------------------------------------------- */
+/* ---- replay over a copy ---------------------------------------------------------------------- */
 
-/* The keys that a stretch of the log changed, each with its last record there, in an index of their own. */
+/* The keys that a stretch of the log changed, each with its last record there, in an index of their
+ * own. */
 struct changed {
     lx_log *log;
     lx_index last;
@@ -155,7 +156,8 @@ static int drop_changed(lx_cut *cut, struct changed *changed)
         if (rc == LXDB_NOTFOUND)
             cut->offsets[kept++] = cut->offsets[i];
         else if (rc == LXDB_CORRUPT)
-            return lx_fail(rc, "%s: the index is damaged (a slot leads to no record at offset %llu)",
+            return lx_fail(rc,
+                           "%s: the index is damaged (a slot leads to no record at offset %llu)",
                            changed->log->name, (unsigned long long)cut->offsets[i]);
         else if (rc != LXDB_OK)
             return rc;
@@ -173,8 +175,8 @@ static int cut_from_outside(const lx_log *log)
 int lx_cut_advance(lx_cut *cut, uint64_t to)
 {
     lx_log *log = &cut->view->log;
-    lx_scan scan = {.data = log->map.base, .size = to, .tail = to, .watermark = to,
-                    .ordered = true};
+    lx_scan scan = {
+        .data = log->map.base, .size = to, .tail = to, .watermark = to, .ordered = true};
     struct changed changed = {.log = log, .last = {.fd = -1}};
     struct adding adding = {cut, &changed};
     uint64_t events = 0;
@@ -201,7 +203,7 @@ int lx_cut_advance(lx_cut *cut, uint64_t to)
     return rc;
 }
 
-/* ---- the cut ---------------------------------------------------------------------------------------------- */
+/* ---- the cut --------------------------------------------------------------------------------- */
 
 static int first_put(void *arg, const lx_scan_event *event)
 {
@@ -211,12 +213,12 @@ static int first_put(void *arg, const lx_scan_event *event)
     return LXDB_EXISTS; /* found: end the walk */
 }
 
-/* Is the commit at [from, to) visible in the index already? Slots are published in its order, so its first
- * record tells. */
+/* Is the commit at [from, to) visible in the index already? Slots are published in its order, so
+ * its first record tells. */
 static int is_visible(lx_view *view, uint64_t from, uint64_t to, bool *ret_visible)
 {
-    lx_scan scan = {.data = view->log.map.base, .size = to, .tail = to, .watermark = to,
-                    .ordered = true};
+    lx_scan scan = {
+        .data = view->log.map.base, .size = to, .tail = to, .watermark = to, .ordered = true};
     lx_scan_event event;
     lx_found found;
     int rc = lx_log_reach(&view->log, to);

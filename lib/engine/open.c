@@ -5,15 +5,16 @@
  *   1  open the data file and the lock file; refuse what is unfit
  *   2  take the gate (polled until the deadline)
  *   3  both names still lead to the files just opened? else start again
- *   4  presence and the data file's lock exclusively: then we are alone. Recover, make the control block
- *      ready, turn both locks into shared ones
+ *   4  presence and the data file's lock exclusively: then we are alone. Recover, make the control
+ *      block ready, turn both locks into shared ones
  *   5  else presence shared; the control block must be ready and ours
  *   6  take an identity; open a view; let go of the gate
  *
- * INV-1  Presence is held shared only by who is attached to a ready control block (a read-only opener that
- *        finds itself alone lets go at once), so being alone means that nobody is attached.
- * INV-2  Whatever the process dies of, the kernel lets go of its locks; what it left is recovered by the next
- *        that is alone, or repaired by the next holder of the writer lock.
+ * INV-1  Presence is held shared only by who is attached to a ready control block (a read-only
+ *        opener that finds itself alone lets go at once), so being alone means that nobody is
+ *        attached.
+ * INV-2  Whatever the process dies of, the kernel lets go of its locks; what it left is recovered
+ *        by the next that is alone, or repaired by the next holder of the writer lock.
  */
 #include "engine/view.h"
 #include "sys/ofd.h"
@@ -52,10 +53,11 @@ int lx_core_gate(lx_core *core, lx_deadline deadline)
         if (rc != LXDB_BUSY)
             return rc;
         if (!poll_again(deadline, &ns))
-            return lx_fail(LXDB_BUSY,
-                           "%s: another process was opening, closing or recovering the database until "
-                           "the deadline",
-                           core->place.path);
+            return lx_fail(
+                LXDB_BUSY,
+                "%s: another process was opening, closing or recovering the database until "
+                "the deadline",
+                core->place.path);
     }
 }
 
@@ -201,10 +203,11 @@ static int check_control(const lx_core *core)
 {
     if (core->control->head.magic == LX_CONTROL_MAGIC &&
         core->control->head.signature != lx_layout_signature())
-        return lx_fail(LXDB_VERSION,
-                       "%s: other processes have it open with another version of the library: use the "
-                       "same version, or close it everywhere first",
-                       core->place.path);
+        return lx_fail(
+            LXDB_VERSION,
+            "%s: other processes have it open with another version of the library: use the "
+            "same version, or close it everywhere first",
+            core->place.path);
     /* acquire: the block before the word; pairs with the release in attach_alone() */
     if (!lx_control_is_ours(core->control) ||
         atomic_load_explicit(&core->control->head.ready, memory_order_acquire) != 1)
@@ -212,7 +215,8 @@ static int check_control(const lx_core *core)
     return LXDB_OK;
 }
 
-/* Alone, with the gate, presence and the data file's lock: make everything ready for others. Owns data_fd. */
+/* Alone, with the gate, presence and the data file's lock: make everything ready for others. Owns
+ * data_fd. */
 static int attach_alone(lx_core *core, int data_fd, lx_view **ret_view)
 {
     int rc = map_control(core, true);
@@ -255,8 +259,8 @@ static int attach_behind_gate(lx_core *core, int data_fd, lx_view **ret_view)
         lx_file_close(data_fd);
         if (rc != LXDB_BUSY)
             return rc;
-        /* Somebody who is closing lets go of the file a moment after its lock file, so ask again; but it is
-         * worth a sentence if it stays so. */
+        /* Somebody who is closing lets go of the file a moment after its lock file, so ask again;
+         * but it is worth a sentence if it stays so. */
         core->elsewhere = true;
         return LX_AGAIN;
     }
@@ -277,8 +281,8 @@ static int attach_behind_gate(lx_core *core, int data_fd, lx_view **ret_view)
 
 static void attached(lx_core *core, lx_view *view)
 {
-    atomic_store(&core->generation, core->control != NULL ? &core->control->head.generation
-                                                          : &core->own_generation);
+    atomic_store(&core->generation,
+                 core->control != NULL ? &core->control->head.generation : &core->own_generation);
     lx_view_publish(core, view);
     if (core->control != NULL) {
         atomic_store(&core->epoch, lx_fork_epoch);
@@ -310,8 +314,8 @@ static int attach_writer(lx_core *core, bool first, lx_deadline deadline)
     return LXDB_OK;
 }
 
-/* A reader may not take the gate. It asks who is there before it holds anything, so that it does not look to a
- * writer like somebody who is attached. */
+/* A reader may not take the gate. It asks who is there before it holds anything, so that it does
+ * not look to a writer like somebody who is attached. */
 static int attach_reader(lx_core *core, bool first)
 {
     lx_file_info data;
@@ -378,10 +382,11 @@ int lx_core_attach(lx_core *core, bool first)
             break;
         if (!poll_again(deadline, &ns)) {
             rc = lx_fail(LXDB_BUSY,
-                         core->elsewhere ? "%s: in use under another name, or beside a lock file that "
-                                           "was removed: close it there first"
-                                         : "%s: other processes were opening, closing or replacing the "
-                                           "database until the deadline",
+                         core->elsewhere
+                             ? "%s: in use under another name, or beside a lock file that "
+                               "was removed: close it there first"
+                             : "%s: other processes were opening, closing or replacing the "
+                               "database until the deadline",
                          core->place.path);
             break;
         }
@@ -436,8 +441,7 @@ int lx_core_refresh(lx_core *core)
     if (atomic_load(&core->epoch) == lx_fork_epoch) {
         lx_view *view;
 
-        if (core->view == NULL ||
-            core->view->generation != lx_control_generation(core->control)) {
+        if (core->view == NULL || core->view->generation != lx_control_generation(core->control)) {
             rc = lx_view_open(core, &view);
             if (rc == LXDB_OK)
                 lx_view_publish(core, view);
@@ -453,7 +457,7 @@ int lx_core_refresh(lx_core *core)
     return rc;
 }
 
-/* ---- making a core ----------------------------------------------------------------------------- */
+/* ---- making a core --------------------------------------------------------------------------- */
 
 static int fill_options(const lxdb_options *given, lxdb_options *ret_options)
 {
@@ -467,13 +471,14 @@ static int fill_options(const lxdb_options *given, lxdb_options *ret_options)
             return lx_fail(LXDB_INVALID, "options.size must be sizeof(lxdb_options)");
         for (size_t i = known; i < given->size; i++)
             if (bytes[i] != 0)
-                return lx_fail(LXDB_INVALID,
-                               "options has a field that this version of the library does not know");
+                return lx_fail(
+                    LXDB_INVALID,
+                    "options has a field that this version of the library does not know");
         memcpy(&options, given, known);
     }
     options.size = sizeof options;
-    if (options.flags & ~(uint32_t)(LXDB_RDONLY | LXDB_NOCREATE | LXDB_EXCL | LXDB_ANYFS |
-                                    LXDB_NOAUTOCOMPACT))
+    if (options.flags &
+        ~(uint32_t)(LXDB_RDONLY | LXDB_NOCREATE | LXDB_EXCL | LXDB_ANYFS | LXDB_NOAUTOCOMPACT))
         return lx_fail(LXDB_INVALID, "options.flags has an unknown bit");
     if (options.flags & LXDB_EXCL && options.flags & (LXDB_NOCREATE | LXDB_RDONLY))
         return lx_fail(LXDB_INVALID, "LXDB_EXCL goes with neither LXDB_NOCREATE nor LXDB_RDONLY");

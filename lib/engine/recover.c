@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What whoever is alone does before others come: make a new file, or read the log and believe what the rules of
- * docs/format.md allow, put the file in order, and build the index. Clean openings and crashed ones run the
- * same code; a kept index that is clean and matches the file spares the scan.
+ * What whoever is alone does before others come: make a new file, or read the log and believe what
+ * the rules of docs/format.md allow, put the file in order, and build the index. Clean openings and
+ * crashed ones run the same code; a kept index that is clean and matches the file spares the scan.
  *
- * The phases, and what a death leaves after each (everything is done again by the next that is alone):
+ * The phases, and what a death leaves after each (everything is done again by the next that is
+ * alone):
  *
- *   1  plan            nothing was changed
- *   2  what will be cut is appended to the -lost file, synced    a copy too many
- *   3  the file is cut at the tail, synced                        the tail is where it was: the plan is the same
- *   4  index built; status bytes := what the order says           the order decides, not the bytes
- *   5  sync, watermark := tail                                    a crashed file that needs less
+ *   1  plan                                            nothing was changed
+ *   2  what will be cut goes to the -lost file, synced  a copy too many
+ *   3  the file is cut at the tail, synced              the tail is where it was: the same plan
+ *   4  index built; status bytes := what the order says the order decides, not the bytes
+ *   5  sync, watermark := tail                          a crashed file that needs less
  *   6  control block filled and published
  */
 #include "base/crc.h"
@@ -24,7 +25,7 @@
 
 #define AHEAD 16u /* records between asking for a bucket and using it */
 
-/* ---- the -lost file ----------------------------------------------------------------------------- */
+/* ---- the -lost file -------------------------------------------------------------------------- */
 
 /* A section of the -lost file: this head, then the bytes. Big-endian.
  *
@@ -77,7 +78,7 @@ out:
     return rc;
 }
 
-/* ---- building the index -------------------------------------------------------------------------- */
+/* ---- building the index ---------------------------------------------------------------------- */
 
 int lx_index_file_make(lx_core *core, const char *name, int data_fd, uint64_t records,
                        lx_index *ret_index)
@@ -116,9 +117,9 @@ struct build {
     struct pending ring[AHEAD];
     uint64_t begun, done;
     uint64_t records, bytes, expiring;
-    uint64_t dead;        /* records that are not live, control records left out */
-    uint64_t superseded;  /* live by their status byte, but replaced later */
-    uint64_t odd_status;  /* ordered: puts that are dead by their status byte */
+    uint64_t dead;       /* records that are not live, control records left out */
+    uint64_t superseded; /* live by their status byte, but replaced later */
+    uint64_t odd_status; /* ordered: puts that are dead by their status byte */
     uint64_t last_off, last_crc;
 };
 
@@ -209,7 +210,8 @@ static int build_event(void *arg, const lx_scan_event *event)
     return LXDB_OK;
 }
 
-/* Puts that the order says are live, but whose status byte was set to 0 (by a commit that was lost). */
+/* Puts that the order says are live, but whose status byte was set to 0 (by a commit that was
+ * lost). */
 static int revive_event(void *arg, const lx_scan_event *event)
 {
     struct build *build = arg;
@@ -226,7 +228,7 @@ static int revive_event(void *arg, const lx_scan_event *event)
     return rc == LXDB_OK ? lx_log_set_status(build->log, event->record.off, 1) : rc;
 }
 
-/* ---- alone ------------------------------------------------------------------------------------------ */
+/* ---- alone ----------------------------------------------------------------------------------- */
 
 /* A kept index: clean, and of exactly this file as it is now? */
 static bool index_matches(const lx_core *core, lx_log *log, const lx_index *index,
@@ -276,8 +278,9 @@ static bool try_kept_index(lx_core *core, lx_log *log, lx_index *ret_index,
     return true;
 }
 
-/* Phase 2 and 3: nothing of what is cut may be read again. The file is cut short rather than zeroed: of zeroes that
- * reach the disk in part, what is left could be believed by the next scan of a closed file. */
+/* Phase 2 and 3: nothing of what is cut may be read again. The file is cut short rather than
+ * zeroed: of zeroes that reach the disk in part, what is left could be believed by the next scan of
+ * a closed file. */
 static int clear_tail(lx_core *core, lx_log *log, const lx_scan *scan)
 {
     int rc;
@@ -329,8 +332,9 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
         return lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file",
                        core->place.path);
     if (rc == LXDB_VERSION)
-        return lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
-                           "than this library",
+        return lx_fail(rc,
+                       "%s: unsupported-version: written in a version of the format that is newer "
+                       "than this library",
                        core->place.path);
     if (rc != LXDB_OK)
         return rc;
@@ -417,7 +421,8 @@ static int fill_block(lx_core *core, const lx_log *log, const lx_index *index,
     atomic_store(&block->session, state->session);
     atomic_store(&block->agreed, state->agreed);
     atomic_store(&block->unsteppable, state->unsteppable);
-    /* what was read back may still be in the page cache alone, but for what a crashed session left */
+    /* what was read back may still be in the page cache alone, but for what a crashed session
+     * left */
     atomic_store(&block->durable, state->session ? state->tail : 0);
     lx_control_publish(core->control, generation);
     return LXDB_OK;
@@ -465,7 +470,7 @@ int lx_recover(lx_core *core, int data_fd, lx_view **ret_view)
     return rc;
 }
 
-/* ---- private ------------------------------------------------------------------------------------------ */
+/* ---- private --------------------------------------------------------------------------------- */
 
 int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
 {
@@ -483,8 +488,9 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
         rc = lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file",
                      core->place.path);
     else if (rc == LXDB_VERSION)
-        rc = lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
-                         "than this library",
+        rc = lx_fail(rc,
+                     "%s: unsupported-version: written in a version of the format that is newer "
+                     "than this library",
                      core->place.path);
     if (rc == LXDB_OK)
         rc = lx_index_make(-1, "private index", scan.records, &index);

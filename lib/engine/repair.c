@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * After a holder of the writer lock died (or a store failed half-way): finish its commit if it reached the log,
- * else cover what it left. Every line may be cut by another death, and is then done again by the next holder:
- * `dirty` stays what it was until the end.
+ * After a holder of the writer lock died (or a store failed half-way): finish its commit if it
+ * reached the log, else cover what it left. Every line may be cut by another death, and is then
+ * done again by the next holder: `dirty` stays what it was until the end.
  */
 #include "engine/view.h"
 
@@ -16,8 +16,8 @@ struct replay {
     bool beyond;     /* what the dead holder published lies behind us */
 };
 
-/* The holder may have died between storing a slot and counting it: at the last record that it published, or the first
- * that it did not. */
+/* The holder may have died between storing a slot and counting it: at the last record that it
+ * published, or the first that it did not. */
 static void count_again(struct replay *replay, uint64_t hash)
 {
     if (replay->beyond)
@@ -77,8 +77,8 @@ static int replay_event(void *arg, const lx_scan_event *event)
 int lx_replay(lx_view *view, uint64_t from, uint64_t to)
 {
     struct replay replay = {.log = &view->log, .index = &view->index};
-    lx_scan scan = {.data = view->log.map.base, .size = to, .tail = to, .watermark = to,
-                    .ordered = true};
+    lx_scan scan = {
+        .data = view->log.map.base, .size = to, .tail = to, .watermark = to, .ordered = true};
     int rc;
 
     if (from >= to)
@@ -117,12 +117,13 @@ static int cover(lx_writer *writer)
     if (end - tail < LX_PAD_SIZE_MIN)
         end = tail + LX_PAD_SIZE_MIN;
     if (end > load(&block->allocated))
-        return lx_fail(LXDB_CORRUPT,
-                       "%s: the lock file says that a commit ends beyond the file: close the database "
-                       "everywhere, then open it again",
-                       writer->core->place.path);
-    /* What is to be committed now is the PAD: the counters stay. In this order: a death in between leaves an
-     * intent that is covered again. */
+        return lx_fail(
+            LXDB_CORRUPT,
+            "%s: the lock file says that a commit ends beyond the file: close the database "
+            "everywhere, then open it again",
+            writer->core->place.path);
+    /* What is to be committed now is the PAD: the counters stay. In this order: a death in between
+     * leaves an intent that is covered again. */
     store(&lock->intent_records, load(&block->records));
     store(&lock->intent_bytes, load(&block->bytes));
     store(&lock->intent_expiring, load(&block->expiring));

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first write of a session. In a closed file the status bytes say what is live; once the watermark is set the
- * order of the log does. So before the watermark is stored, both must say the same:
+ * The first write of a session. In a closed file the status bytes say what is live; once the
+ * watermark is set the order of the log does. So before the watermark is stored, both must say the
+ * same:
  *
  *   a  a key that is dead by a status byte alone, without a marker behind it, gets a delete marker
  *   b  a live record that a later dead one of its key would overrule is written again
  *   c  a live record that a later live one has replaced gets its status byte set to 0
  *
- * None of these changes what a reader of the closed file sees, so they may be done, and cut short by a death,
- * before the watermark is set. They are done in chunks, between which the writer lock is let go; whoever takes it
- * next goes on, from a fresh look at the log. Files that this library closed need none of it.
+ * None of these changes what a reader of the closed file sees, so they may be done, and cut short
+ * by a death, before the watermark is set. They are done in chunks, between which the writer lock
+ * is let go; whoever takes it next goes on, from a fresh look at the log. Files that this library
+ * closed need none of it.
  */
 #include "base/crc.h"
 #include "engine/view.h"
@@ -76,8 +78,8 @@ static int grow_for(lx_writer *writer, uint64_t need)
     return rc;
 }
 
-/* Append a record, outside the commit protocol: nothing of it counts before the watermark is set. With
- * `like->value` NULL it is a delete marker, else a put, behind a GROUP if it has an expiry. */
+/* Append a record, outside the commit protocol: nothing of it counts before the watermark is set.
+ * With `like->value` NULL it is a delete marker, else a put, behind a GROUP if it has an expiry. */
 static int append(struct fix *fix, const lx_entry *like, uint64_t *ret_slot)
 {
     struct lx_control_block *block = fix->writer->block;
@@ -126,7 +128,8 @@ static int append(struct fix *fix, const lx_entry *like, uint64_t *ret_slot)
     return LXDB_OK;
 }
 
-/* (b) Both copies are live and equal until the old one is dead: a reader of the closed file takes the last. */
+/* (b) Both copies are live and equal until the old one is dead: a reader of the closed file takes
+ * the last. */
 static int write_again(struct fix *fix, const lx_entry *entry)
 {
     lx_view *view = fix->writer->view;

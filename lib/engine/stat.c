@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-/* Every attached handle that may write holds one byte at or beyond LX_BYTE_IDENTITY. The probe descriptor sees them
- * all, one after the other: the kernel reports one lock of a range, not always the first, so the range is halved
- * around what it reports. */
+/* Every attached handle that may write holds one byte at or beyond LX_BYTE_IDENTITY. The probe
+ * descriptor sees them all, one after the other: the kernel reports one lock of a range, not always
+ * the first, so the range is halved around what it reports. */
 static uint64_t count_locks(int fd, uint64_t from, uint64_t to)
 {
     uint64_t at;
@@ -55,7 +55,8 @@ static int fill(lx_core *core, lx_view *view, lxdb_stat_info *info)
 
     if (view->block != NULL)
         from_control(core, view->block, info);
-    int rc = lx_view_standing(core, view, &standing); /* last: then the block was this generation's all the while */
+    int rc = lx_view_standing(
+        core, view, &standing); /* last: then the block was this generation's all the while */
     if (rc != LXDB_OK)
         return rc;
     all = standing.tail - LX_HEADER_SIZE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Verify: the plan and the walk of a recovery, over a read-only mapping, with a private index, and nothing changed.
+ * Verify: the plan and the walk of a recovery, over a read-only mapping, with a private index, and
+ * nothing changed.
  *
- * Beside a writer the committed part is judged: up to the tail that the control block names when verify begins. A file
- * that nobody has open is judged by its own watermark, like a recovery would.
+ * Beside a writer the committed part is judged: up to the tail that the control block names when
+ * verify begins. A file that nobody has open is judged by its own watermark, like a recovery would.
  */
 #include "engine/verify.h"
 
@@ -134,8 +135,9 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
     if (rc == LXDB_NOTDB)
         return lx_fail(rc, "%s: not-a-database: it does not start like an LXDB file", log->name);
     if (rc == LXDB_VERSION)
-        return lx_fail(rc, "%s: unsupported-version: written in a version of the format that is newer "
-                           "than this library",
+        return lx_fail(rc,
+                       "%s: unsupported-version: written in a version of the format that is newer "
+                       "than this library",
                        log->name);
     if (rc == LXDB_BUSY)
         return lx_fail(rc, "%s: called off", log->name);
@@ -156,11 +158,11 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
         *ret_report = report;
         if (scan.damaged_count != 0 || scan.bad_watermark || count.without_cause != 0 ||
             (scan.cut_bytes != 0 && !scan.ordered))
-            rc = lx_fail(LXDB_CORRUPT,
-                         "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",
-                         log->name, (unsigned long long)scan.damaged_count,
-                         (unsigned long long)scan.damaged_bytes,
-                         (unsigned long long)scan.cut_bytes);
+            rc = lx_fail(
+                LXDB_CORRUPT,
+                "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",
+                log->name, (unsigned long long)scan.damaged_count,
+                (unsigned long long)scan.damaged_bytes, (unsigned long long)scan.cut_bytes);
     }
     lx_index_close(&count.index);
     lx_scan_free(&scan);
@@ -187,7 +189,8 @@ int lx_verify(const char *path, lxdb_report *ret_report, const lxdb_progress *pr
             rc = lx_log_reach(&view->log, standing.indexed);
         rc = lx_view_mend(core, view, rc);
         if (rc == LXDB_OK)
-            rc = judge(&view->log, view->block != NULL ? standing.indexed : 0, progress, ret_report);
+            rc = judge(&view->log, view->block != NULL ? standing.indexed : 0, progress,
+                       ret_report);
         lx_view_unpin(core, view);
     } while (rc == LX_AGAIN);
     (void)lx_core_close(core);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <urcu-bp.h>
 
-/* Opening a view races with compactions that switch the files; more switches than this in the time of one
- * opening mean that something else is wrong. */
+/* Opening a view races with compactions that switch the files; more switches than this in the time
+ * of one opening mean that something else is wrong. */
 #define OPEN_TRIES 1000
 
 void lx_view_pin(lx_view *view)
@@ -55,7 +55,8 @@ int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standin
     standing.base = block->base;
     /* acquire: the bytes below the tail; pairs with the release in lx_commit_apply() */
     standing.tail = atomic_load_explicit(&block->tail, memory_order_acquire);
-    /* acquire, and after the tail: the slots below it; pairs with the release in commit.c conclude() */
+    /* acquire, and after the tail: the slots below it; pairs with the release in commit.c
+     * conclude() */
     standing.indexed = atomic_load_explicit(&block->indexed, memory_order_acquire);
     standing.records = atomic_load_explicit(&block->records, memory_order_relaxed);
     standing.bytes = atomic_load_explicit(&block->bytes, memory_order_relaxed);
@@ -134,9 +135,10 @@ static int open_named(lx_core *core, const char *name, uint64_t dev, uint64_t in
     return LXDB_OK;
 }
 
-/* The two files of a generation and its block. While a compaction's swap is recorded and not yet published, the names
- * may lead to the new files already. Nobody can commit before it is published, so the new files say the same as the old
- * ones, and serve as well: readers need not wait for a compactor that was stopped there. */
+/* The two files of a generation and its block. While a compaction's swap is recorded and not yet
+ * published, the names may lead to the new files already. Nobody can commit before it is published,
+ * so the new files say the same as the old ones, and serve as well: readers need not wait for a
+ * compactor that was stopped there. */
 static int open_files(lx_core *core, uint64_t generation, int ret_fds[2],
                       struct lx_control_block **ret_block)
 {

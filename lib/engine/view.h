@@ -2,9 +2,9 @@
 /*
  * The read side: a view of the generation in force, protected by RCU. The only user of liburcu.
  *
- * A reader enters, and from then to leave the view cannot be freed. The one comparison of generations is
- * enough: compaction freezes an old generation at the switch, so a reader that is preempted right after it
- * returns the state of an instant inside its own call.
+ * A reader enters, and from then to leave the view cannot be freed. The one comparison of
+ * generations is enough: compaction freezes an old generation at the switch, so a reader that is
+ * preempted right after it returns the state of an instant inside its own call.
  */
 #ifndef LX_ENGINE_VIEW_H
 #define LX_ENGINE_VIEW_H
@@ -24,13 +24,13 @@ static inline int lx_view_enter(lx_core *core, lx_view **ret_view)
         if (LX_LIKELY(atomic_load_explicit(&core->epoch, memory_order_acquire) == lx_fork_epoch)) {
             _urcu_bp_read_lock();
             lx_view *view = rcu_dereference(core->view);
-            const _Atomic uint64_t *generation =
-                atomic_load_explicit(&core->generation, memory_order_relaxed);
+            const _Atomic uint64_t *generation = atomic_load_explicit(&core->generation,
+                                                                      memory_order_relaxed);
 
             /* acquire: the block before its generation; pairs with lx_control_publish() */
-            if (LX_LIKELY(view != NULL && view->generation ==
-                                              atomic_load_explicit(generation,
-                                                                   memory_order_acquire))) {
+            if (LX_LIKELY(view != NULL &&
+                          view->generation ==
+                              atomic_load_explicit(generation, memory_order_acquire))) {
                 *ret_view = view;
                 return LXDB_OK;
             }
@@ -57,8 +57,9 @@ static inline void lx_view_leave(void)
     _urcu_bp_read_unlock();
 }
 
-/* The words of the view's block, without the writer lock. LX_AGAIN: the generation is not in force any more. A block is
- * used again by the next generation but one, so whoever reads it looks at the generation afterwards. */
+/* The words of the view's block, without the writer lock. LX_AGAIN: the generation is not in force
+ * any more. A block is used again by the next generation but one, so whoever reads it looks at the
+ * generation afterwards. */
 int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standing *ret_standing);
 
 /* Keep a view beyond the read side; inside it, or by who holds a pin already. */
@@ -74,15 +75,16 @@ int lx_view_open(lx_core *core, lx_view **ret_view);
 /* A view on files already open; owns both on success. */
 int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *index,
                  struct lx_control_block *block, lx_view **ret_view);
-/* After LX_AGAIN with a view: open it anew, with more address space or of the generation in force. After LX_DAMAGED: have
- * a new index made, by a compaction. LX_AGAIN: done, try again; else a code for the caller. Any other `rc` comes back as
- * it is. Without the writer lock, outside the read side, with the view pinned or not. */
+/* After LX_AGAIN with a view: open it anew, with more address space or of the generation in force.
+ * After LX_DAMAGED: have a new index made, by a compaction. LX_AGAIN: done, try again; else a code
+ * for the caller. Any other `rc` comes back as it is. Without the writer lock, outside the read
+ * side, with the view pinned or not. */
 int lx_view_mend(lx_core *core, const lx_view *view, int rc);
 void lx_view_grace_period(void);
 /* Close: free all views, whoever pins them. */
 void lx_view_close_all(lx_core *core);
-/* In a child of fork: no mapping came along and the descriptors are closed. Iterators of the parent may still
- * pin a view: its memory is theirs to free, with nothing behind it. */
+/* In a child of fork: no mapping came along and the descriptors are closed. Iterators of the parent
+ * may still pin a view: its memory is theirs to free, with nothing behind it. */
 void lx_view_forget_all(lx_core *core);
 
 void lx_rcu_before_fork(void);

@@ -22,10 +22,11 @@ int lx_poison_check(const struct lx_control_file *file, const char *name)
 
     if (LX_LIKELY(poison == 0))
         return LXDB_OK;
-    lx_fail_errno(poison,
-                  "%s: writes are refused since a sync failed, because what was not on the disk then "
-                  "may be lost; a compaction that succeeds ends this",
-                  name);
+    lx_fail_errno(
+        poison,
+        "%s: writes are refused since a sync failed, because what was not on the disk then "
+        "may be lost; a compaction that succeeds ends this",
+        name);
     return LXDB_IO;
 }
 
@@ -34,10 +35,11 @@ static void raise_durable(struct lx_control_block *block, uint64_t position)
 {
     uint64_t old = atomic_load_explicit(&block->durable, memory_order_relaxed);
 
-    /* release: the sync before the word that vouches for it; pairs with the acquire in is_durable() */
-    while (old < position && !atomic_compare_exchange_weak_explicit(
-                                 &block->durable, &old, position, memory_order_release,
-                                 memory_order_relaxed))
+    /* release: the sync before the word that vouches for it; pairs with the acquire in
+     * is_durable() */
+    while (old < position &&
+           !atomic_compare_exchange_weak_explicit(&block->durable, &old, position,
+                                                  memory_order_release, memory_order_relaxed))
         ;
 }
 
@@ -47,7 +49,8 @@ static bool is_durable(const struct lx_control_block *block, uint64_t position)
     return atomic_load_explicit(&block->durable, memory_order_acquire) >= position;
 }
 
-/* Now and then let the file itself say how far it is durable, so that a crash below is told from damage. */
+/* Now and then let the file itself say how far it is durable, so that a crash below is told from
+ * damage. */
 static void move_watermark(const lx_durable *durable, uint64_t boundary)
 {
     uint64_t now = lx_now_coarse_ms();
@@ -80,7 +83,8 @@ static int sync_now(const lx_durable *durable)
         lx_poison_set(durable->file);
         return rc;
     }
-    /* If compactions have given the block to a later generation meanwhile, its `durable` is past this already. */
+    /* If compactions have given the block to a later generation meanwhile, its `durable` is past
+     * this already. */
     raise_durable(block, base + boundary);
     took = lx_now_ns() - started;
     usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
@@ -128,9 +132,8 @@ int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limi
         /* acquire: the number before the leader, so that a wake in between is not slept through */
         seq = atomic_load_explicit(&block->sync_seq, memory_order_acquire);
         if (impatient ||
-            atomic_compare_exchange_strong_explicit(&block->sync_leader, &nobody,
-                                                    durable->identity, memory_order_acquire,
-                                                    memory_order_relaxed)) {
+            atomic_compare_exchange_strong_explicit(&block->sync_leader, &nobody, durable->identity,
+                                                    memory_order_acquire, memory_order_relaxed)) {
             rc = sync_now(durable);
             atomic_store_explicit(&block->sync_leader, 0, memory_order_release);
             wake_all(block);

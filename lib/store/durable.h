@@ -2,11 +2,13 @@
 /*
  * Group commit: one sync for everybody who waits, in all threads and processes.
  *
- * INV-1  `durable` only grows, and only to base + a tail that was read before a sync that succeeded.
- * INV-2  Leadership is a hint. A waiter that slept longer than max(5 ms, twice the usual sync) syncs itself,
- *        so a stopped or dead leader delays nobody for long.
- * INV-3  After a failed sync `poison` is set before anybody is woken, and nothing is durable that was not
- *        before: the kernel may have dropped the dirty pages, so a later success would prove nothing.
+ * INV-1  `durable` only grows, and only to base + a tail that was read before a sync that
+ *        succeeded.
+ * INV-2  Leadership is a hint. A waiter that slept longer than max(5 ms, twice the usual sync)
+ *        syncs itself, so a stopped or dead leader delays nobody for long.
+ * INV-3  After a failed sync `poison` is set before anybody is woken, and nothing is durable that
+ *        was not before: the kernel may have dropped the dirty pages, so a later success would
+ *        prove nothing.
  */
 #ifndef LX_STORE_DURABLE_H
 #define LX_STORE_DURABLE_H

@@ -10,7 +10,7 @@
 #define CHUNK_MIN 16u                    /* segments that a growing file gets at once */
 #define CHUNK_MAX 4096u
 
-/* ---- readers ---------------------------------------------------------------------------------- */
+/* ---- readers --------------------------------------------------------------------------------- */
 
 int lx_index_reach(lx_index *index, uint64_t bytes)
 {
@@ -29,26 +29,28 @@ int lx_index_reach(lx_index *index, uint64_t bytes)
     if (info.size < bytes)
         return LXDB_CORRUPT;
     size = info.size < index->map.size ? info.size : index->map.size;
-    while (length < size && !atomic_compare_exchange_weak_explicit(
-                                &index->length, &length, size, memory_order_relaxed,
-                                memory_order_relaxed))
+    while (length < size &&
+           !atomic_compare_exchange_weak_explicit(&index->length, &length, size,
+                                                  memory_order_relaxed, memory_order_relaxed))
         ;
     return bytes <= size ? LXDB_OK : LX_AGAIN;
 }
 
 int lx_index_damaged(const lx_index *index, const char *what)
 {
-    (void)lx_fail(LXDB_CORRUPT,
-                  "%s: the index is damaged (%s): it has to be made anew by a process that may write, or "
-                  "removed while nobody has the database open",
-                  index->name, what);
+    (void)lx_fail(
+        LXDB_CORRUPT,
+        "%s: the index is damaged (%s): it has to be made anew by a process that may write, or "
+        "removed while nobody has the database open",
+        index->name, what);
     return LX_DAMAGED;
 }
 
 /* The directory word and the entry of a hash, in bounds. */
 static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uint64_t *ret_entry)
 {
-    /* acquire: the entries of a new directory; pairs with the release in split.c double_directory() */
+    /* acquire: the entries of a new directory; pairs with the release in split.c
+     * double_directory() */
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
     uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
@@ -56,7 +58,8 @@ static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uin
     uint64_t entry;
 
     if (LX_UNLIKELY(lx_directory_depth(word) > LX_DEPTH_MAX || end > length)) {
-        int rc = lx_directory_depth(word) > LX_DEPTH_MAX ? LXDB_CORRUPT : lx_index_reach(index, end);
+        int rc = lx_directory_depth(word) > LX_DEPTH_MAX ? LXDB_CORRUPT
+                                                         : lx_index_reach(index, end);
         if (rc == LXDB_CORRUPT)
             return lx_index_damaged(index, "its directory");
         if (rc != LXDB_OK)
@@ -133,8 +136,8 @@ int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
                    ret_found);
         if (rc != LXDB_NOTFOUND)
             return rc;
-        /* A miss counts if the segment was in force all the while. The slots were loaded with acquire, so
-         * these loads come after them. */
+        /* A miss counts if the segment was in force all the while. The slots were loaded with
+         * acquire, so these loads come after them. */
         rc = locate(index, hash, &word_after, &entry_after);
         if (rc != LXDB_OK || (word_after == word && entry_after == entry))
             return rc != LXDB_OK ? rc : LXDB_NOTFOUND;
@@ -182,11 +185,12 @@ void lx_index_prefetch_record(const lx_index *index, const lx_log *log, uint64_t
     }
 }
 
-int lx_index_each(lx_index *index, uint64_t limit, int (*add)(void *arg, uint64_t off, uint16_t tag),
-                  void *arg)
+int lx_index_each(lx_index *index, uint64_t limit,
+                  int (*add)(void *arg, uint64_t off, uint16_t tag), void *arg)
 {
-    /* Every segment once, by the lowest directory index that leads to it. A split on the way adds an index
-     * further on: its keys may then come twice, which the caller expects, but never not at all. */
+    /* Every segment once, by the lowest directory index that leads to it. A split on the way adds
+     * an index further on: its keys may then come twice, which the caller expects, but never not at
+     * all. */
     for (uint64_t i = 0;; i++) {
         uint64_t word, entry, word_after, entry_after;
         struct lx_segment *segment;
@@ -223,7 +227,7 @@ int lx_index_each(lx_index *index, uint64_t limit, int (*add)(void *arg, uint64_
     }
 }
 
-/* ---- sealed segments -------------------------------------------------------------------------- */
+/* ---- sealed segments ------------------------------------------------------------------------- */
 
 uint64_t lx_segment_checksum(const struct lx_segment *segment)
 {
@@ -245,11 +249,12 @@ int lx_index_verify(lx_index *index, uint64_t entry)
     if (atomic_load_explicit(&index->verified[number >> 6], memory_order_relaxed) & bit)
         return LXDB_OK;
     if (lx_segment_checksum(segment) != segment->checksum) {
-        /* A writer of another process may have made it its own meanwhile: then its entry changed. */
+        /* A writer of another process may have made it its own meanwhile: then its entry
+         * changed. */
         uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
         for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++)
-            if (atomic_load_explicit(&lx_directory_entries(index, word)[i],
-                                     memory_order_acquire) == entry)
+            if (atomic_load_explicit(&lx_directory_entries(index, word)[i], memory_order_acquire) ==
+                entry)
                 return lx_index_damaged(index, "the checksum of a segment");
         return LXDB_OK;
     }
@@ -304,8 +309,8 @@ bool lx_index_sealed(const lx_index *index, struct lx_index_seal *ret_seal)
         return false;
     end = lx_directory_start(word) * LX_SEGMENT_SIZE + (UINT64_C(8) << lx_directory_depth(word));
     if (end > atomic_load_explicit(&index->length, memory_order_relaxed) ||
-        index->head->segments > atomic_load_explicit(&index->length, memory_order_relaxed) /
-                                    LX_SEGMENT_SIZE ||
+        index->head->segments >
+            atomic_load_explicit(&index->length, memory_order_relaxed) / LX_SEGMENT_SIZE ||
         seal_checksum(index, &index->head->seal) != index->head->seal.checksum)
         return false;
     *ret_seal = index->head->seal;
@@ -317,7 +322,7 @@ void lx_index_unseal(lx_index *index)
     index->head->seal.clean = 0;
 }
 
-/* ---- opening, making -------------------------------------------------------------------------- */
+/* ---- opening, making ------------------------------------------------------------------------- */
 
 int lx_index_open(int fd, const char *name, bool writable, lx_index *ret_index)
 {
@@ -366,7 +371,6 @@ static uint32_t depth_for(uint64_t records)
     return depth;
 }
 
-
 int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_index)
 {
     lx_index index = {.fd = fd, .name = name};
@@ -388,8 +392,8 @@ int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_inde
             return rc;
         atomic_init(&index.length, bytes);
     } else {
-        /* twice what the keys need, and the splits that an uneven hash can ask for; untouched pages cost
-         * nothing */
+        /* twice what the keys need, and the splits that an uneven hash can ask for; untouched pages
+         * cost nothing */
         uint64_t bytes = (segments * 4 + 64) * LX_SEGMENT_SIZE;
 
         rc = lx_map_anonymous(bytes, &index.map);
@@ -454,10 +458,10 @@ int lx_index_grow(lx_index *index, uint64_t segments)
     return lx_index_reach(index, segments * LX_SEGMENT_SIZE);
 }
 
-/* ---- writers ---------------------------------------------------------------------------------- */
+/* ---- writers --------------------------------------------------------------------------------- */
 
-/* Before the first change of a sealed segment: its checksum was checked by locate(); now the entries say
- * that it does not hold any more. */
+/* Before the first change of a sealed segment: its checksum was checked by locate(); now the
+ * entries say that it does not hold any more. */
 static void unseal_segment(lx_index *index, uint64_t hash, uint64_t word, uint64_t entry)
 {
     _Atomic uint64_t *entries = lx_directory_entries(index, word);
@@ -530,7 +534,8 @@ bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home)
             if (lx_slot_is_record(there))
                 continue;
             segment->homes[b * LX_BUCKET_SLOTS + i] = home;
-            /* release: the record's bytes and the home before the slot; pairs with the acquire in probe() */
+            /* release: the record's bytes and the home before the slot; pairs with the acquire in
+             * probe() */
             atomic_store_explicit(&bucket->slots[i], slot, memory_order_release);
             segment->live++;
             segment->used += there == LX_SLOT_EMPTY;
@@ -551,8 +556,8 @@ bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off)
 void lx_index_remove(lx_slot_at at)
 {
     /* buckets are aligned to their size */
-    const struct lx_bucket *bucket =
-        (const void *)((uintptr_t)at.slot & ~(uintptr_t)(sizeof(struct lx_bucket) - 1));
+    const struct lx_bucket *bucket = (const void *)((uintptr_t)at.slot &
+                                                    ~(uintptr_t)(sizeof(struct lx_bucket) - 1));
     uint64_t left = LX_SLOT_MARKER;
 
     /* INV-2: where the bucket has an empty slot, no probe ever went past it */
@@ -571,8 +576,8 @@ void lx_segment_recount(struct lx_segment *segment)
 
     for (uint32_t b = 0; b < LX_BUCKETS; b++) {
         for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++) {
-            uint64_t slot =
-                atomic_load_explicit(&segment->buckets[b].slots[i], memory_order_relaxed);
+            uint64_t slot = atomic_load_explicit(&segment->buckets[b].slots[i],
+                                                 memory_order_relaxed);
             used += slot != LX_SLOT_EMPTY;
             live += lx_slot_is_record(slot);
         }

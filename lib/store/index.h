@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index: an extendible hash table in a file that all processes map. It maps the hash of a key to the
- * offset of its record; the key itself is compared in the log.
+ * The index: an extendible hash table in a file that all processes map. It maps the hash of a key
+ * to the offset of its record; the key itself is compared in the log.
  *
  * INV-1  A slot is published by one release store, after the bytes it leads to.
- * INV-2  A slot never moves within a segment. A bucket with an empty slot never was full, so a probe that
- *        meets an empty slot has seen every slot that its key can be in.
- * INV-3  A segment is replaced by fresh ones (split.c), never changed into another: the old one is frozen
- *        when its directory entries change, and stays readable until it is reused. Whatever a slow reader
- *        finds in it, it compares with the key in the log; a miss counts only if the directory word and the
- *        entry are what they were before the probe (the entry's sequence changes with every replacement).
+ * INV-2  A slot never moves within a segment. A bucket with an empty slot never was full, so a
+ *        probe that meets an empty slot has seen every slot that its key can be in.
+ * INV-3  A segment is replaced by fresh ones (split.c), never changed into another: the old one is
+ *        frozen when its directory entries change, and stays readable until it is reused. Whatever
+ *        a slow reader finds in it, it compares with the key in the log; a miss counts only if the
+ *        directory word and the entry are what they were before the probe (the entry's sequence
+ *        changes with every replacement).
  * INV-4  Directory memory is never reused, so a slow reader sees old entries, never other data.
  *
  * Readers: any thread, no lock. Everything that changes the index: the holder of the writer lock.
@@ -26,11 +27,12 @@ typedef struct lx_index {
     const char *name;
     struct lx_index_head *head;
     uint64_t seed;
-    _Atomic uint64_t length;    /* bytes of the file known to be there, at most map.size; only grows */
-    _Atomic uint64_t *verified; /* one bit a segment: its checksum was right; NULL: nothing is sealed */
+    _Atomic uint64_t length; /* bytes of the file known to be there, at most map.size; only grows */
+    _Atomic uint64_t
+        *verified; /* one bit a segment: its checksum was right; NULL: nothing is sealed */
     uint64_t verified_segments;
-    /* The word of the lock file that tells a later holder of the writer lock what a dead one left undone;
-     * NULL while nobody else can see the index. */
+    /* The word of the lock file that tells a later holder of the writer lock what a dead one left
+     * undone; NULL while nobody else can see the index. */
     _Atomic uint64_t *dirty;
 } lx_index;
 
@@ -50,7 +52,7 @@ static inline uint64_t lx_index_hash(const lx_index *index, const void *key, siz
     return lx_hash(key, key_len, index->seed);
 }
 
-/* ---- readers ---------------------------------------------------------------------------------- */
+/* ---- readers --------------------------------------------------------------------------------- */
 
 /* LXDB_OK, LXDB_NOTFOUND, LX_AGAIN (map more), LX_DAMAGED (with a sentence). */
 int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len, uint64_t hash,
@@ -58,26 +60,27 @@ int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
 /* Ask for the bucket of a hash, and for the record that its home bucket leads to. */
 void lx_index_prefetch_bucket(const lx_index *index, uint64_t hash);
 void lx_index_prefetch_record(const lx_index *index, const lx_log *log, uint64_t hash);
-/* Every offset below `limit` that a slot leads to, as of some moment between the call and its return for
- * each slot; an offset may come twice. `add` returns LXDB_OK to go on. LX_AGAIN as above. */
-int lx_index_each(lx_index *index, uint64_t limit, int (*add)(void *arg, uint64_t off, uint16_t tag),
-                  void *arg);
+/* Every offset below `limit` that a slot leads to, as of some moment between the call and its
+ * return for each slot; an offset may come twice. `add` returns LXDB_OK to go on. LX_AGAIN as
+ * above. */
+int lx_index_each(lx_index *index, uint64_t limit,
+                  int (*add)(void *arg, uint64_t off, uint16_t tag), void *arg);
 
-/* ---- opening, making -------------------------------------------------------------------------- */
+/* ---- opening, making ------------------------------------------------------------------------- */
 
 /* Map the file behind `fd` (owned by the index from success on). LXDB_VERSION: another layout;
  * LXDB_CORRUPT: its head contradicts the file. */
 int lx_index_open(int fd, const char *name, bool writable, lx_index *ret_index);
-/* Make an index for about `records` keys in the empty file `fd` (owned from success on), or in private memory
- * when it is -1: then with room for that many keys and no more. */
+/* Make an index for about `records` keys in the empty file `fd` (owned from success on), or in
+ * private memory when it is -1: then with room for that many keys and no more. */
 int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_index);
 void lx_index_close(lx_index *index); /* a zeroed index is fine */
 
-/* ---- writers ---------------------------------------------------------------------------------- */
+/* ---- writers --------------------------------------------------------------------------------- */
 
-/* Make the segment of `hash` writable, and see that it has room for `need` more keys. If it has not, it is split
- * or rewritten, once: *ret_moved, slots found in it before are stale, and the caller asks again (for fewer
- * keys, where they went apart). LX_AGAIN, LXDB_NOSPACE, LX_DAMAGED. */
+/* Make the segment of `hash` writable, and see that it has room for `need` more keys. If it has
+ * not, it is split or rewritten, once: *ret_moved, slots found in it before are stale, and the
+ * caller asks again (for fewer keys, where they went apart). LX_AGAIN, LXDB_NOSPACE, LX_DAMAGED. */
 int lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t need, bool *ret_moved);
 /* The same for one key, until there is room. */
 int lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash);
@@ -96,16 +99,16 @@ void lx_index_recount(lx_index *index, uint64_t hash);
 /* Slots in all segments, and how many of them are not empty. */
 void lx_index_load(const lx_index *index, uint64_t *ret_slots, uint64_t *ret_used);
 
-/* ---- keeping: caller is alone ------------------------------------------------------------------ */
+/* ---- keeping: caller is alone ---------------------------------------------------------------- */
 
-/* Checksum what changed, and mark the index clean for the data file described by `seal` (whose `clean` and
- * `checksum` are filled in here). */
+/* Checksum what changed, and mark the index clean for the data file described by `seal` (whose
+ * `clean` and `checksum` are filled in here). */
 void lx_index_seal(lx_index *index, const struct lx_index_seal *seal);
 /* Whether the head says clean and its checksum is right; then *ret_seal. */
 bool lx_index_sealed(const lx_index *index, struct lx_index_seal *ret_seal);
 void lx_index_unseal(lx_index *index); /* before the first use that could change it */
 
-/* ---- shared between index.c and split.c -------------------------------------------------------- */
+/* ---- shared between index.c and split.c ------------------------------------------------------ */
 
 static inline uint32_t lx_hash_bucket(uint64_t hash)
 {
@@ -166,7 +169,8 @@ static inline struct lx_segment *lx_index_segment(const lx_index *index, uint64_
 
 /* LX_DAMAGED, with a sentence. */
 int lx_index_damaged(const lx_index *index, const char *what);
-/* Put a slot into the first free place from its home on, where its key is not there. False: there is none. */
+/* Put a slot into the first free place from its home on, where its key is not there. False: there
+ * is none. */
 bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home);
 void lx_segment_recount(struct lx_segment *segment);
 /* Make the file at least `segments` long and reachable. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two helper files look like in memory: every word that processes share. Native byte order;
- * the signature, made from the sizes and offsets below, keeps out what was laid out differently. None
- * of it is trusted: a value read here is checked against the files before it is used.
+ * What the two helper files look like in memory: every word that processes share. Native byte
+ * order; the signature, made from the sizes and offsets below, keeps out what was laid out
+ * differently. None of it is trusted: a value read here is checked against the files before it is
+ * used.
  *
  * The lock file (LX_CONTROL_SIZE bytes):
  *
  *     0      head      magic, signature, generation, poison, receipt of the last recovery
- *     4096   lock      the writer lock, the intent of the commit under way, the swap of a compaction
+ *     4096   lock      the writer lock, the intent of the commit under way, the swap of a
+ *            compaction
  *     8192   block 0   the state of every even generation
  *     12288  block 1   the state of every odd generation
  *
@@ -32,9 +34,9 @@
 #define LX_LINE 64u
 
 /* Offsets of the OFD locks in the lock file. They never change between versions. */
-#define LX_BYTE_PRESENCE 0u  /* shared: attached to a ready control block; exclusive: alone */
-#define LX_BYTE_GATE 1u      /* exclusive: opening or closing */
-#define LX_BYTE_COMPACTOR 2u /* exclusive: compacting */
+#define LX_BYTE_PRESENCE 0u     /* shared: attached to a ready control block; exclusive: alone */
+#define LX_BYTE_GATE 1u         /* exclusive: opening or closing */
+#define LX_BYTE_COMPACTOR 2u    /* exclusive: compacting */
 #define LX_BYTE_IDENTITY 65536u /* identities are at or beyond it, below 2^62 */
 /* The OFD lock in the data file: shared by every view, exclusive by who is alone. */
 #define LX_BYTE_DATA 0u
@@ -48,15 +50,16 @@ struct lx_control_head {
     uint64_t magic;
     uint64_t signature;
     uint64_t boot_id; /* of the boot in which the block was made */
-    _Atomic uint64_t ready; /* 1: may be attached to; set by who was alone, cleared by the last close */
+    _Atomic uint64_t
+        ready; /* 1: may be attached to; set by who was alone, cleared by the last close */
     uint64_t reserved[4];
     /* Its low bit chooses the block. Compaction's last step, a single release store; every read and
      * write of any process compares it with its view. In a line that nothing else writes. */
     _Atomic uint64_t generation;
     uint64_t reserved_line[7];
-    /* errno of the failed sync that stopped the writers of this generation's data, else 0. Written by
-     * whoever saw the sync fail, without a lock (a store of a non-zero value; any of several is right);
-     * cleared by compaction's switch. Outlives a close: then the lock file is kept. */
+    /* errno of the failed sync that stopped the writers of this generation's data, else 0. Written
+     * by whoever saw the sync fail, without a lock (a store of a non-zero value; any of several is
+     * right); cleared by compaction's switch. Outlives a close: then the lock file is kept. */
     _Atomic int32_t poison;
     _Atomic uint32_t receipt_seq; /* odd while the receipt is written; 0: there is none */
     _Atomic uint64_t recoveries;
@@ -67,13 +70,13 @@ struct lx_control_head {
     lxdb_report receipt;
 };
 
-/* dirty: what a dead holder left undone, one bit each, since the repair of a commit may have to split. Set before the
- * first step, cleared after the last. */
+/* dirty: what a dead holder left undone, one bit each, since the repair of a commit may have to
+ * split. Set before the first step, cleared after the last. */
 enum { LX_CLEAN = 0, LX_DIRTY_COMMIT = 1, LX_DIRTY_SPLIT = 2, LX_DIRTY_SWAP = 4 };
 
 struct lx_control_lock {
-    /* The writer lock: identity << 1 | waiters, 0 = free. Written by compare-and-swap of anyone, and by
-     * the holder's exchange with 0. The low half is what waiters sleep on. */
+    /* The writer lock: identity << 1 | waiters, 0 = free. Written by compare-and-swap of anyone,
+     * and by the holder's exchange with 0. The low half is what waiters sleep on. */
     _Atomic uint64_t word;
     _Atomic uint64_t dirty;
     /* intent: where the commit under way will end, and the counters as they will be then */
@@ -83,13 +86,14 @@ struct lx_control_lock {
     _Atomic uint64_t intent_expiring;
     uint64_t reserved[2];
     /* Who holds the lock, for sentences; may be stale while the lock is free. */
-    _Atomic uint64_t holder;      /* identity */
+    _Atomic uint64_t holder;       /* identity */
     _Atomic uint64_t holder_since; /* coarse monotonic ms, by the clock of its time namespace */
     _Atomic uint64_t holder_command[2];
     _Atomic uint32_t holder_pid;
     _Atomic uint32_t holder_task; /* enum lx_task */
     uint64_t reserved_line1[3];
-    /* Odd while the slots of a batch are published, so that readers of many keys see all or none. */
+    /* Odd while the slots of a batch are published, so that readers of many keys see all or
+     * none. */
     _Atomic uint64_t publish_seq;
     uint64_t reserved_line2[7];
     /* swap: the files that are to take the names, valid while dirty is LX_DIRTY_SWAP */
@@ -106,19 +110,20 @@ struct lx_control_block {
     uint64_t base; /* logical position = base + offset in the data file */
     uint64_t reserved;
     /* The log. All offsets are record boundaries. indexed <= tail <= allocated. */
-    _Atomic uint64_t tail;     /* end of what is committed. Release after the bytes; see docs/concurrency.md */
+    _Atomic uint64_t
+        tail; /* end of what is committed. Release after the bytes; see docs/concurrency.md */
     _Atomic uint64_t indexed;  /* end of what is in the index */
     _Atomic uint64_t records;  /* live keys */
     _Atomic uint64_t bytes;    /* of live records */
     _Atomic uint64_t expiring; /* live keys with an expiry */
     _Atomic uint64_t commits;
-    _Atomic uint64_t last;     /* offset of the log's last record, 0 = none or not known */
-    _Atomic uint32_t session;   /* 1: the watermark is set, appends are allowed */
-    _Atomic uint32_t agreed;    /* 1: order and status bytes agree, see session.c */
+    _Atomic uint64_t last;    /* offset of the log's last record, 0 = none or not known */
+    _Atomic uint32_t session; /* 1: the watermark is set, appends are allowed */
+    _Atomic uint32_t agreed;  /* 1: order and status bytes agree, see session.c */
     /* Durability: written by whoever syncs, without the writer lock. */
-    _Atomic uint64_t durable;      /* logical; only grows, by compare-and-swap */
-    _Atomic uint64_t sync_leader;  /* identity of the process that syncs for all, 0 = none; a hint */
-    _Atomic uint64_t sync_ns;      /* what a sync takes here, smoothed */
+    _Atomic uint64_t durable;     /* logical; only grows, by compare-and-swap */
+    _Atomic uint64_t sync_leader; /* identity of the process that syncs for all, 0 = none; a hint */
+    _Atomic uint64_t sync_ns;     /* what a sync takes here, smoothed */
     _Atomic uint64_t syncs;
     _Atomic uint64_t flush_due;    /* coarse monotonic ms by which a flush is promised, 0 = none */
     _Atomic uint64_t watermark_ms; /* when the watermark was stored last */
@@ -126,7 +131,8 @@ struct lx_control_block {
     _Atomic uint32_t unsteppable;  /* 1: to be compacted before its first write */
     _Atomic uint64_t allocated;    /* size of the data file; zeros from the tail on */
     /* Written under the writer lock. */
-    _Atomic uint64_t touched; /* up to here the pages behind the tail are in the page cache; a hint */
+    _Atomic uint64_t
+        touched; /* up to here the pages behind the tail are in the page cache; a hint */
 };
 
 struct lx_control_file {
@@ -149,15 +155,16 @@ _Static_assert(sizeof(struct lx_control_file) == LX_CONTROL_SIZE, "the lock file
 
 #define LX_INDEX_MAGIC 0x5844494244584cffu
 #define LX_SEGMENT_SIZE 20480u
-#define LX_BUCKETS 255u     /* in a segment, behind its head */
-#define LX_BUCKET_SLOTS 8u  /* one cache line */
+#define LX_BUCKETS 255u    /* in a segment, behind its head */
+#define LX_BUCKET_SLOTS 8u /* one cache line */
 #define LX_SEGMENT_SLOTS (LX_BUCKETS * LX_BUCKET_SLOTS)
 /* A segment is split or rewritten when this many of its 2040 slots are taken (markers too). */
 #define LX_SEGMENT_LIMIT 1785u
 
 /*
- * A slot: hash bits 48..63 in its top 16 bits, the offset of the record (or of the GROUP that gives it its
- * expiry) in the lower 48. LX_SLOT_EMPTY ends a probe; LX_SLOT_MARKER stands where a key was deleted.
+ * A slot: hash bits 48..63 in its top 16 bits, the offset of the record (or of the GROUP that gives
+ * it its expiry) in the lower 48. LX_SLOT_EMPTY ends a probe; LX_SLOT_MARKER stands where a key was
+ * deleted.
  *
  *     hash    63        48 47        32 31                     0
  *             tag          bucket       directory (low bits first)
@@ -167,9 +174,11 @@ _Static_assert(sizeof(struct lx_control_file) == LX_CONTROL_SIZE, "the lock file
 #define LX_SLOT_OFFSET_BITS 48u
 #define LX_SLOT_OFFSET_MASK ((UINT64_C(1) << LX_SLOT_OFFSET_BITS) - 1)
 
-/* A directory word: where the directory starts, in segments (bits 0..39), and its depth (bits 40..47). */
-/* A directory entry: segment number (bits 0..31), sequence that changes with every change of the entry
- * (bits 32..55), local depth (bits 56..61), LX_ENTRY_SEALED: to be checked before its first use. */
+/* A directory word: where the directory starts, in segments (bits 0..39), and its depth (bits
+ * 40..47). */
+/* A directory entry: segment number (bits 0..31), sequence that changes with every change of the
+ * entry (bits 32..55), local depth (bits 56..61), LX_ENTRY_SEALED: to be checked before its first
+ * use. */
 #define LX_ENTRY_SEALED (UINT64_C(1) << 62)
 #define LX_DEPTH_MAX 32u
 
@@ -178,9 +187,10 @@ struct lx_bucket {
 };
 
 /*
- * A segment's head and its homes are read and written by writers only. A home has what a split needs to know of a
- * slot's hash beyond the tag: the bucket where its probe starts (bits 0..7), and hash bits base..base+7 (bits 8..15),
- * so that only every eighth split has to read the keys in the log.
+ * A segment's head and its homes are read and written by writers only. A home has what a split
+ * needs to know of a slot's hash beyond the tag: the bucket where its probe starts (bits 0..7), and
+ * hash bits base..base+7 (bits 8..15), so that only every eighth split has to read the keys in the
+ * log.
  */
 struct lx_segment {
     uint32_t used; /* slots that are not empty */

@@ -15,14 +15,22 @@
 static const char *task_text(enum lx_task task)
 {
     switch (task) {
-    case LX_TASK_WRITE: return "a write";
-    case LX_TASK_BATCH: return "a batch";
-    case LX_TASK_CLEAR: return "a clear";
-    case LX_TASK_COMPACT: return "the end of a compaction";
-    case LX_TASK_PREPARE: return "preparing the file for its first write";
-    case LX_TASK_READ: return "a read of many keys";
-    case LX_TASK_REPAIR: return "repairing after a dead writer";
-    case LX_TASK_NONE: break;
+    case LX_TASK_WRITE:
+        return "a write";
+    case LX_TASK_BATCH:
+        return "a batch";
+    case LX_TASK_CLEAR:
+        return "a clear";
+    case LX_TASK_COMPACT:
+        return "the end of a compaction";
+    case LX_TASK_PREPARE:
+        return "preparing the file for its first write";
+    case LX_TASK_READ:
+        return "a read of many keys";
+    case LX_TASK_REPAIR:
+        return "repairing after a dead writer";
+    case LX_TASK_NONE:
+        break;
     }
     return "an unknown task";
 }
@@ -39,14 +47,14 @@ static _Atomic uint32_t *low_half(struct lx_control_lock *lock)
 
 static bool swap_word(struct lx_control_lock *lock, uint64_t from, uint64_t to)
 {
-    /* acquire: everything that the last holder stored before its release (or death, which the kernel's
-     * lock orders) is seen; pairs with the release in lx_lock_release() */
+    /* acquire: everything that the last holder stored before its release (or death, which the
+     * kernel's lock orders) is seen; pairs with the release in lx_lock_release() */
     return atomic_compare_exchange_strong_explicit(&lock->word, &from, to, memory_order_acquire,
                                                    memory_order_relaxed);
 }
 
-/* The first, short wait. Sleeping and waking across processes costs far more than a commit takes, so it
- * pays to look again for a while; how long adapts to whether that helped lately. */
+/* The first, short wait. Sleeping and waking across processes costs far more than a commit takes,
+ * so it pays to look again for a while; how long adapts to whether that helped lately. */
 static bool spin(struct lx_control_lock *lock, uint64_t mine)
 {
     static _Atomic uint32_t patience = 64;
@@ -87,8 +95,8 @@ void lx_lock_holder_get(struct lx_control_lock *lock, lx_lock_holder *ret_holder
     lx_lock_holder holder = {0};
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
 
-    /* The words beside the lock are written just after it was taken: for that moment they may still be of
-     * an earlier holder, and then they are left out. */
+    /* The words beside the lock are written just after it was taken: for that moment they may still
+     * be of an earlier holder, and then they are left out. */
     if (word >> 1 != 0 && atomic_load_explicit(&lock->holder, memory_order_relaxed) == word >> 1) {
         uint64_t command[2];
         uint64_t now = lx_now_coarse_ms();
@@ -165,8 +173,7 @@ int lx_lock_take(struct lx_control_lock *lock, const lx_lock_self *self, enum lx
     if (atomic_load_explicit(&lock->holder, memory_order_relaxed) != self->identity) {
         atomic_store_explicit(&lock->holder_pid, self->pid, memory_order_relaxed);
         for (int i = 0; i < 2; i++)
-            atomic_store_explicit(&lock->holder_command[i], self->command[i],
-                                  memory_order_relaxed);
+            atomic_store_explicit(&lock->holder_command[i], self->command[i], memory_order_relaxed);
     }
     atomic_store_explicit(&lock->holder_task, (uint32_t)task, memory_order_relaxed);
     atomic_store_explicit(&lock->holder_since, lx_now_coarse_ms(), memory_order_relaxed);

@@ -6,8 +6,8 @@
  *        release, or a taker that the kernel told of its death, removes it.
  * INV-2  Whoever takes the lock after a death finds `dirty` as the dead left it, and repairs before
  *        anything else. lx_lock_take() reports dirty != 0, whoever left it.
- * INV-3  A death verdict is the kernel's: the identity's OFD lock is gone, seen through a descriptor that
- *        holds no lock, still is the lock file, and sees our own identity as held.
+ * INV-3  A death verdict is the kernel's: the identity's OFD lock is gone, seen through a
+ *        descriptor that holds no lock, still is the lock file, and sees our own identity as held.
  *
  * States of the word, and who moves it:
  *     0          -> mine            anyone, acquire
@@ -35,9 +35,9 @@ enum lx_task {
 
 /* Who we are to the lock: constant while attached. */
 typedef struct lx_lock_self {
-    uint64_t identity;   /* offset of the byte we hold exclusively, by another descriptor */
-    int probe_fd;        /* of the lock file, holds no lock */
-    lx_file_id lock_id;  /* what probe_fd must still be */
+    uint64_t identity;  /* offset of the byte we hold exclusively, by another descriptor */
+    int probe_fd;       /* of the lock file, holds no lock */
+    lx_file_id lock_id; /* what probe_fd must still be */
     uint32_t pid;
     uint64_t command[2]; /* 16 bytes of name */
 } lx_lock_self;
@@ -55,8 +55,8 @@ static inline lx_deadline lx_limit_at(lx_limit *limit)
     return limit->at;
 }
 
-/* Take the lock. LXDB_BUSY at the limit, with the holder in the sentence. *ret_dirty: a repair comes
- * first. */
+/* Take the lock. LXDB_BUSY at the limit, with the holder in the sentence. *ret_dirty: a repair
+ * comes first. */
 int lx_lock_take(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
                  lx_limit *limit, bool *ret_dirty);
 void lx_lock_release(struct lx_control_lock *lock);

@@ -10,7 +10,7 @@
 #define CHUNK_MAX (UINT64_C(64) << 20)
 #define RESERVE_MIN (UINT64_C(256) << 20) /* address space, not memory */
 #define TOUCH_STEP (128u << 10)
-#define PAD_MAX (UINT64_C(1) << 31)       /* one PAD record; longer ranges take several */
+#define PAD_MAX (UINT64_C(1) << 31) /* one PAD record; longer ranges take several */
 
 int lx_log_open(int fd, const char *name, bool writable, lx_log *ret_log)
 {
@@ -59,9 +59,9 @@ int lx_log_reach(lx_log *log, uint64_t need)
     if (info.size < need)
         return LXDB_CORRUPT;
     size = info.size < log->map.size ? info.size : log->map.size;
-    while (length < size && !atomic_compare_exchange_weak_explicit(
-                                &log->length, &length, size, memory_order_relaxed,
-                                memory_order_relaxed))
+    while (length < size &&
+           !atomic_compare_exchange_weak_explicit(&log->length, &length, size, memory_order_relaxed,
+                                                  memory_order_relaxed))
         ;
     return need <= size ? LXDB_OK : LX_AGAIN;
 }
@@ -93,8 +93,8 @@ int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry)
 
     if (rc != LXDB_OK)
         return rc;
-    /* Only a GROUP is born dead under a slot; a put that was just replaced may be dead by now. A user's
-     * record may look like one but for its CRC, so that is what decides. */
+    /* Only a GROUP is born dead under a slot; a put that was just replaced may be dead by now. A
+     * user's record may look like one but for its CRC, so that is what decides. */
     if (record.status == 0 && record.key_len == LX_CONTROL_KEY_LEN &&
         record.value_len == LX_GROUP_VALUE &&
         memcmp(record.key, LX_CONTROL_KEY, LX_CONTROL_KEY_LEN) == 0 &&

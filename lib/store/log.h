@@ -2,11 +2,13 @@
 /*
  * The data file of one generation as one process maps it: finding records, storing bytes.
  *
- * INV-1  Bytes below the committed tail never change within a generation, but for status bytes (1 to 0 by
- *        the holder of the writer lock) and the watermark.
- * INV-2  `length` never exceeds the file's size, so nothing below it can raise SIGBUS. It only grows.
+ * INV-1  Bytes below the committed tail never change within a generation, but for status bytes (1
+ *        to 0 by the holder of the writer lock) and the watermark.
+ * INV-2  `length` never exceeds the file's size, so nothing below it can raise SIGBUS. It only
+ *        grows.
  *
- * Offsets come from an index, which may be damaged: every one is checked here before it is followed.
+ * Offsets come from an index, which may be damaged: every one is checked here before it is
+ * followed.
  */
 #ifndef LX_STORE_LOG_H
 #define LX_STORE_LOG_H
@@ -52,8 +54,8 @@ int lx_log_reach(lx_log *log, uint64_t need);
 /* The slow half of lx_log_match(): not a plain record of this key length. */
 int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry);
 
-/* Whether the slot value `off` leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another key,
- * LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no record. */
+/* Whether the slot value `off` leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another
+ * key, LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no record. */
 static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_t key_len,
                                lx_entry *ret_entry)
 {
@@ -100,20 +102,21 @@ static inline void lx_log_prefetch(const lx_log *log, uint64_t off)
     }
 }
 
-/* ---- writers ---------------------------------------------------------------------------------- */
+/* ---- writers --------------------------------------------------------------------------------- */
 
-/* Store bytes at `off`, inside the file and the mapping. LXDB_NOSPACE, LXDB_IO only with by_pwrite. */
+/* Store bytes at `off`, inside the file and the mapping. LXDB_NOSPACE, LXDB_IO only with
+ * by_pwrite. */
 int lx_log_store(lx_log *log, uint64_t off, const void *bytes, size_t len);
 int lx_log_store_zeros(lx_log *log, uint64_t off, uint64_t len);
 /* Set the status byte of the record at `off` to dead (or live): one byte. */
 int lx_log_set_status(lx_log *log, uint64_t off, uint8_t status);
 int lx_log_set_watermark(lx_log *log, uint32_t watermark);
-/* Make [0, need) allocated, in a chunk that fits the size of the file. *ret_allocated is the new size of
- * the file. LX_AGAIN: then the mapping is too small for it. */
+/* Make [0, need) allocated, in a chunk that fits the size of the file. *ret_allocated is the new
+ * size of the file. LX_AGAIN: then the mapping is too small for it. */
 int lx_log_grow(lx_log *log, uint64_t allocated, uint64_t need, uint64_t *ret_allocated);
-/* Bring the pages of [from, to) and some behind them into the page cache, by writing zeros where there are zeros: in
- * large steps that is twice as fast as one page fault after the other. Not beyond `allocated`. Returns how far it came;
- * a failure only costs the faults. */
+/* Bring the pages of [from, to) and some behind them into the page cache, by writing zeros where
+ * there are zeros: in large steps that is twice as fast as one page fault after the other. Not
+ * beyond `allocated`. Returns how far it came; a failure only costs the faults. */
 uint64_t lx_log_touch(lx_log *log, uint64_t from, uint64_t to, uint64_t allocated);
 /* Cover [from, to) with PAD records; to - from is at least LX_PAD_SIZE_MIN. Needs no memory. */
 int lx_log_cover(lx_log *log, uint64_t from, uint64_t to);

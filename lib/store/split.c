@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Splitting a segment that is full, or rewriting one that is full of markers. A few tens of microseconds,
- * under the writer lock, and no reader waits.
+ * Splitting a segment that is full, or rewriting one that is full of markers. A few tens of
+ * microseconds, under the writer lock, and no reader waits.
  *
- * The head of the index records what is under way, so that a death at any line is finished by the next
- * holder, which calls the same function:
+ * The head of the index records what is under way, so that a death at any line is finished by the
+ * next holder, which calls the same function:
  *
  *   stage 0   nothing is under way
  *   fields, then stage := 1 (release)
- *   stage 1   the old segment is in force and frozen. Take the new segments (free_head and segments become
- *             the recorded values), empty them, copy. All of it may be done again.
+ *   stage 1   the old segment is in force and frozen. Take the new segments (free_head and segments
+ *             become the recorded values), empty them, copy. All of it may be done again.
  *   stage := 2 (release)
- *   stage 2   the new segments are complete. Point the directory entries at them, give the old segment to
- *             the free list. All of it may be done again.
+ *   stage 2   the new segments are complete. Point the directory entries at them, give the old
+ *             segment to the free list. All of it may be done again.
  *   stage := 0 (release)
  */
 #include "store/index.h"
@@ -82,8 +82,7 @@ static int copy_by_keys(lx_index *index, lx_log *log, const struct lx_segment *f
         if (rc != LXDB_OK)
             return rc;
         hash = lx_index_hash(index, entry.key, entry.key_len);
-        if (!copy_slot(to, (unsigned)(hash >> depth), list[i],
-                       lx_hash_home(hash, to[0]->base)))
+        if (!copy_slot(to, (unsigned)(hash >> depth), list[i], lx_hash_home(hash, to[0]->base)))
             return lx_index_damaged(index, "a segment has more records than slots");
     }
     return LXDB_OK;
@@ -137,8 +136,8 @@ int lx_index_split_finish(lx_index *index, lx_log *log)
 {
     struct lx_index_head *head = index->head;
     uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    uint64_t directory_end =
-        lx_directory_start(word) + lx_directory_segments(lx_directory_depth(word));
+    uint64_t directory_end = lx_directory_start(word) +
+                             lx_directory_segments(lx_directory_depth(word));
     int rc;
 
     /* a dead holder may have published a directory without getting to this */
@@ -165,7 +164,8 @@ int lx_index_split_finish(lx_index *index, lx_log *log)
     return LXDB_OK;
 }
 
-/* Twice the entries. In place while the room lasts, else in fresh segments; the old ones are not reused. */
+/* Twice the entries. In place while the room lasts, else in fresh segments; the old ones are not
+ * reused. */
 static int double_directory(lx_index *index)
 {
     struct lx_index_head *head = index->head;
@@ -190,9 +190,9 @@ static int double_directory(lx_index *index)
     from = lx_directory_entries(index, word);
     to = lx_directory_entries(index, start);
     for (uint64_t i = 0; i < 2 * count; i++)
-        atomic_store_explicit(
-            &to[i], atomic_load_explicit(&from[i & (count - 1)], memory_order_relaxed),
-            memory_order_relaxed);
+        atomic_store_explicit(&to[i],
+                              atomic_load_explicit(&from[i & (count - 1)], memory_order_relaxed),
+                              memory_order_relaxed);
     /* release: the entries before the word; pairs with the acquire in index.c locate() */
     atomic_store_explicit(&head->directory, (uint64_t)(depth + 1) << 40 | start,
                           memory_order_release);
@@ -240,8 +240,8 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
     struct lx_index_head *head = index->head;
     uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
     uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
-    uint64_t entry =
-        atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_relaxed);
+    uint64_t entry = atomic_load_explicit(&lx_directory_entries(index, word)[at],
+                                          memory_order_relaxed);
     uint32_t depth = lx_entry_depth(entry);
     const struct lx_segment *old = lx_index_segment(index, lx_entry_segment(entry));
     bool two = old->live + need > LX_SEGMENT_LIMIT / 2;
@@ -279,7 +279,9 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 
 int lx_index_split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 {
-    uint64_t before = index->dirty == NULL ? 0 : atomic_load_explicit(index->dirty, memory_order_relaxed);
+    uint64_t before = index->dirty == NULL
+                          ? 0
+                          : atomic_load_explicit(index->dirty, memory_order_relaxed);
     int rc;
 
     if (index->dirty != NULL) /* release: whoever finds it repairs, and finds nothing or a stage */

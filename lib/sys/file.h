@@ -76,9 +76,9 @@ bool lx_file_id_equal(const lx_file_id *a, const lx_file_id *b);
  * code. */
 int lx_file_is_named(int fd, int dirfd, const char *name, bool *ret_same);
 
-/* Refuse what a database must not be: another user's file (unless we are root, or it is root's and only
- * to be read: nobody else could give helper files its owner), a mount point, more than one hard link,
- * anything but a regular file. LXDB_UNSUPPORTED. */
+/* Refuse what a database must not be: another user's file (unless we are root, or it is root's and
+ * only to be read: nobody else could give helper files its owner), a mount point, more than one
+ * hard link, anything but a regular file. LXDB_UNSUPPORTED. */
 int lx_file_check_fit(const lx_file_info *info, const char *name, bool readonly);
 /* Refuse file systems that cannot share memory between all their users: NFS, CIFS, SMB, 9p,
  * virtiofs, FUSE. Asks /proc/self/mountinfo for the mount of `fd` first, fstatfs second.

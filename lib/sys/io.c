@@ -98,8 +98,8 @@ static int do_fallocate(int fd, int mode, off_t off, off_t len)
 
 /* ---- The others ------------------------------------------------------------------------------ */
 
-/* A thread that is cancelled in one of these could hold the writer lock, so none is a cancellation point: the others of
- * the library are not either. */
+/* A thread that is cancelled in one of these could hold the writer lock, so none is a cancellation
+ * point: the others of the library are not either. */
 
 static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
 {

@@ -7,7 +7,6 @@
 #include "format/record.h"
 #include "tests/concurrency/harness.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +31,10 @@ uint32_t ledger_next(ledger *book)
 
 void ledger_key(uint32_t key, char ret_text[LEDGER_KEY_LEN + 1])
 {
-    (void)snprintf(ret_text, LEDGER_KEY_LEN + 1, "key-%05u", key % 100000u);
+    memcpy(ret_text, "key-", 4);
+    for (size_t i = LEDGER_KEY_LEN; i > 4; i--, key /= 10u)
+        ret_text[i - 1] = (char)('0' + key % 10u);
+    ret_text[LEDGER_KEY_LEN] = '\0';
 }
 
 size_t ledger_value_len(uint32_t key, uint32_t version)
