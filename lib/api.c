@@ -828,7 +828,7 @@ int lxdb_compact(lxdb *db, const lxdb_progress *progress)
     if (db == NULL)
         return null_argument("the handle");
     limit = (lx_limit){db->core->options.busy_timeout_ms, 0};
-    return lx_compact(db->core, progress, true, &limit);
+    return lx_compact(db->core, progress, 0, true, &limit);
 }
 
 int lxdb_stat(lxdb *db, lxdb_stat_info *ret_info)

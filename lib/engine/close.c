@@ -9,6 +9,7 @@
  * After a failed sync there is no clean close: the lock file stays, and keeps the poison.
  */
 #include "engine/batch.h"
+#include "engine/stat.h"
 #include "engine/view.h"
 #include "format/header.h"
 #include "sys/ofd.h"
@@ -94,9 +95,10 @@ static int seal_or_remove(lx_core *core, lx_view *view)
         seal.bytes = atomic_load(&block->bytes);
         seal.expiring = atomic_load(&block->expiring);
         seal.agreed = atomic_load(&block->agreed);
-        lx_index_seal(&view->index, &seal);
-        return LXDB_OK;
-    }
+        rc = lx_index_seal(&view->index, &seal);
+        if (rc == LXDB_OK)
+            return rc;
+    } /* an index that cannot be kept is removed */
     rc = lx_file_remove(core->place.dirfd, core->index_name);
     if (rc == LXDB_OK)
         rc = lx_file_remove(core->place.dirfd, core->lock_name);
@@ -110,6 +112,7 @@ static int close_last(lx_core *core, bool alone)
 {
     struct lx_control_head *head = &core->control->head;
     lx_view *view;
+    bool marked;
     int rc;
 
     if (atomic_load(&core->control->lock.dirty) != LX_CLEAN) { /* somebody died in the middle */
@@ -123,8 +126,10 @@ static int close_last(lx_core *core, bool alone)
     rc = lx_view_get(core, &view);
     if (rc != LXDB_OK)
         return rc;
-    if (atomic_load(&head->poison) == 0 && atomic_load(&view->block->session)) {
-        if (atomic_load(&view->block->expiring) != 0)
+    /* a watermark without a session: somebody died between the two */
+    marked = lx_get32(view->log.map.base + LX_WATERMARK_OFFSET) != 0;
+    if (atomic_load(&head->poison) == 0 && (marked || atomic_load(&view->block->session))) {
+        if (atomic_load(&view->block->session) && atomic_load(&view->block->expiring) != 0)
             rc = lx_purge_expired(core);
         lx_view_unpin(core, view);
         if (rc == LXDB_OK)
@@ -178,9 +183,18 @@ int lx_core_close(lx_core *core)
             !(core->options.flags & LXDB_NOAUTOCOMPACT) &&
             lx_compaction_due(core, view->block, 4)) {
             lx_limit limit = {core->options.busy_timeout_ms, 0};
-            (void)lx_compact(core, NULL, false, &limit);
+            (void)lx_compact(core, NULL, 0, false, &limit);
         }
-        rc = leave(core);
+        if (core->options.sync == LXDB_SYNC_INTERVAL && atomic_load(&core->wrote)) {
+            /* nobody may be left who watches the time */
+            lx_limit limit = {UINT32_MAX, 0};
+            uint64_t position;
+
+            rc = lx_position(core, &position);
+            if (rc == LXDB_OK)
+                rc = lx_wait_durable(core, position, &limit);
+        }
+        rc = rc == LXDB_OK ? leave(core) : rc;
         lx_helper_forget(core); /* what the last steps retired */
     }
     lx_core_detach(core);

@@ -46,20 +46,37 @@ lx_writer lx_writer_of(lx_core *core)
     return (lx_writer){.core = core, .limit = {core->options.busy_timeout_ms, 0}};
 }
 
-/* Off the read side, once the lock is let go; what `rc` says is to be mended is mended. */
+/* Let go of the view, once the lock is let go; what `rc` says is to be mended is mended. */
 static int step_out(lx_writer *writer, int rc)
 {
     lx_view *view = writer->view;
 
-    if (LX_LIKELY(rc <= LXDB_OK)) {
+    if (LX_LIKELY(rc <= LXDB_OK && !writer->pinned)) {
         lx_view_leave();
         return rc;
     }
-    lx_view_pin(view);
-    lx_view_leave();
+    if (!writer->pinned) {
+        lx_view_pin(view);
+        lx_view_leave();
+    }
     rc = lx_view_mend(writer->core, view, rc);
     lx_view_unpin(writer->core, view);
     return rc;
+}
+
+/* The lock. Nobody sleeps for it on the read side, where a grace period, and with it a fork or a close of another
+ * thread, would wait too: then the view is pinned instead. */
+static int take_lock(lx_writer *writer, enum lx_task task, bool *ret_dirty)
+{
+    const lx_lock_self *self = &writer->core->self;
+
+    writer->pinned = false;
+    if (LX_LIKELY(lx_lock_try(writer->lock, self, task, ret_dirty)))
+        return LXDB_OK;
+    lx_view_pin(writer->view);
+    lx_view_leave();
+    writer->pinned = true;
+    return lx_lock_take(writer->lock, self, task, &writer->limit, ret_dirty);
 }
 
 int lx_writer_leave(lx_writer *writer, int rc)
@@ -97,7 +114,8 @@ static int prepare(lx_writer *writer, bool dirty, enum lx_purpose purpose)
     rc = lx_poison_check(control, writer->core->place.path);
     /* relaxed: written under this lock */
     if (rc == LXDB_OK &&
-        LX_UNLIKELY(!atomic_load_explicit(&writer->block->session, memory_order_relaxed)))
+        LX_UNLIKELY(!atomic_load_explicit(&writer->block->session, memory_order_relaxed) ||
+                    atomic_load_explicit(&writer->block->unsteppable, memory_order_relaxed)))
         rc = lx_session_begin(writer);
     return rc;
 }
@@ -119,7 +137,7 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
         }
         writer->lock = &core->control->lock;
         writer->block = writer->view->block;
-        rc = lx_lock_take(writer->lock, &core->self, task, &writer->limit, &dirty);
+        rc = take_lock(writer, task, &dirty);
         if (LX_UNLIKELY(rc != LXDB_OK))
             return step_out(writer, rc);
         rc = prepare(writer, dirty, purpose);
@@ -130,8 +148,8 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
             rc = LXDB_CORRUPT; /* no compaction while a commit is half published: reopening helps */
         lx_lock_release(writer->lock);
         if (rc == LX_COMPACT_FIRST) {
-            lx_view_leave();
-            rc = lx_compact(core, NULL, true, &writer->limit);
+            (void)step_out(writer, LXDB_OK);
+            rc = lx_compact(core, NULL, 0, true, &writer->limit);
         } else {
             rc = step_out(writer, rc);
         }
@@ -509,6 +527,11 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
         if (changes[i].found)
             rc = lx_log_set_status(log, changes[i].old_record, 0);
+    if (LX_UNLIKELY(rc != LXDB_OK)) /* only where stores are calls; `dirty` makes the next holder finish it */
+        return lx_fail(LXDB_IO,
+                       "%s: committed, but a store into the file failed, so it shows only after the "
+                       "next write of anybody",
+                       log->name);
     lx_step("commit-killed");
     if (n > 1) {
         seq = get_relaxed(&writer->lock->publish_seq) | 1;

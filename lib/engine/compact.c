@@ -74,6 +74,10 @@ static int reserve(struct copy *copy, uint64_t size)
         lx_map_close(&copy->log.map);
         copy->log.map = (lx_map){0};
         rc = lx_log_open(fd, copy->core->compact_name, true, &copy->log);
+        if (rc != LXDB_OK) {
+            lx_file_close(fd);
+            copy->log = (lx_log){.fd = -1};
+        }
     }
     return rc;
 }
@@ -618,7 +622,22 @@ out:
     return rc;
 }
 
-int lx_compact(lx_core *core, const lxdb_progress *progress, bool wait, lx_limit *limit)
+/* With byte 2 held: a swap that a dead compactor recorded needs its files, so it is finished before they are
+ * made anew. */
+static int finish_swap(lx_core *core, lx_limit *limit)
+{
+    lx_writer writer = lx_writer_of(core);
+    int rc;
+
+    if (!(atomic_load(&core->control->lock.dirty) & LX_DIRTY_SWAP))
+        return LXDB_OK;
+    writer.limit = *limit;
+    rc = lx_writer_enter(&writer, LX_TASK_COMPACT, LX_FOR_LOOK);
+    return rc == LXDB_OK ? lx_writer_leave(&writer, rc) : rc;
+}
+
+int lx_compact(lx_core *core, const lxdb_progress *progress, uint64_t generation, bool wait,
+               lx_limit *limit)
 {
     lx_view *view;
     bool idle = false, careful = false;
@@ -643,9 +662,17 @@ int lx_compact(lx_core *core, const lxdb_progress *progress, bool wait, lx_limit
     }
     if (rc == LXDB_OK) {
         atomic_store(&core->control->head.compacting, core->self.identity);
-        do {
+        rc = finish_swap(core, limit);
+        if (generation != 0 && generation != lx_control_generation(core->control))
+            rc = rc == LXDB_OK ? LXDB_EXISTS : rc; /* somebody else has made a new one */
+        while (rc == LXDB_OK) {
             rc = compact_once(core, progress, limit, &careful);
-        } while (rc == LX_AGAIN);
+            if (rc != LX_AGAIN)
+                break;
+            rc = LXDB_OK;
+        }
+        if (rc == LXDB_EXISTS)
+            rc = LXDB_OK;
         atomic_store(&core->control->head.compacting, 0);
         (void)lx_ofd_set(core->lock_fd, LX_OFD_NONE, LX_BYTE_COMPACTOR);
     }

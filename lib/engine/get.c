@@ -303,7 +303,7 @@ static int try_all(lx_core *core, lx_view *view, const uint8_t *const *keys, con
     if (core->control == NULL) /* private: nothing moves */
         return find_all(view, keys, key_lens, items, n);
     seq = &core->control->lock.publish_seq;
-    /* acquire: the number before the slots; pairs with the fence in lx_commit() */
+    /* acquire: the number before the slots; pairs with the fence in lx_commit_apply() */
     before = atomic_load_explicit(seq, memory_order_acquire);
     if (before & 1) {
         *ret_published = true;

@@ -14,6 +14,8 @@
 #include <signal.h>
 
 #define LOOK_EVERY_MS 1000u   /* for stale views */
+#define BRAKE_MAX_NS 100000000u /* for a single commit */
+#define LEASE_MS 2000u         /* to make a flush that is due, before another process tries */
 #define RETRY_AFTER_MS 60000u /* a compaction that failed */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -48,6 +50,32 @@ static int report(void *arg, uint64_t at, uint64_t total)
     return called_off(arg);
 }
 
+/* The interval flush. Whoever takes it on moves the due time ahead as a lease, and away only when it is done, so that
+ * another process sees to it if this one dies. Returns when to look again. */
+static uint64_t serve_flush(lx_core *core, lx_view *view, uint64_t now, uint64_t next)
+{
+    _Atomic uint64_t *flush_due = &view->block->flush_due;
+    uint64_t due = atomic_load(flush_due), lease = now + LEASE_MS, none = 0;
+    struct lx_standing standing;
+    lx_limit limit = {UINT32_MAX, 0};
+
+    if (due == 0)
+        return next;
+    if (due > now)
+        return due < next ? due : next;
+    /* a view that does not stand any more: a compaction has come between, and synced everything */
+    if (!atomic_compare_exchange_strong(flush_due, &due, lease) ||
+        lx_view_standing(core, view, &standing) != LXDB_OK ||
+        lx_wait_durable(core, standing.base + standing.tail, &limit) != LXDB_OK)
+        return next;
+    atomic_compare_exchange_strong(flush_due, &lease, 0);
+    /* A commit that came before that relied on the lease: it gets a time of its own. */
+    if (lx_view_standing(core, view, &standing) == LXDB_OK &&
+        atomic_load(&view->block->durable) < standing.base + standing.tail)
+        atomic_compare_exchange_strong(flush_due, &none, now + core->options.sync_interval_ms);
+    return next;
+}
+
 /* One turn for one handle. Returns when it wants the next, in coarse ms. */
 static uint64_t serve(lx_core *core)
 {
@@ -59,26 +87,13 @@ static uint64_t serve(lx_core *core)
      * one */
     if (lx_view_get(core, &view) != LXDB_OK)
         return next;
-    if (view->block != NULL && !core->readonly) {
-        uint64_t due = atomic_load(&view->block->flush_due);
-
-        if (due != 0 && due <= now &&
-            atomic_compare_exchange_strong(&view->block->flush_due, &due, 0)) {
-            struct lx_standing standing;
-            lx_limit limit = {UINT32_MAX, 0};
-
-            /* else a compaction has come between, and synced everything */
-            if (lx_view_standing(core, view, &standing) == LXDB_OK)
-                (void)lx_wait_durable(core, standing.base + standing.tail, &limit);
-        } else if (due != 0 && due < next) {
-            next = due;
-        }
-    }
+    if (view->block != NULL && !core->readonly)
+        next = serve_flush(core, view, now, next);
     lx_view_unpin(core, view);
     if (atomic_exchange(&core->compact_wanted, false)) {
         lxdb_progress progress = {report, core};
         lx_limit limit = {core->options.busy_timeout_ms, 0};
-        int rc = lx_compact(core, &progress, false, &limit);
+        int rc = lx_compact(core, &progress, 0, false, &limit);
 
         if (rc != LXDB_OK && rc != LXDB_BUSY)
             atomic_store(&core->compact_retry_ms, lx_now_coarse_ms() + RETRY_AFTER_MS);
@@ -221,11 +236,19 @@ uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *
     uint64_t all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
     uint64_t dead = all > live ? all - live : 0;
     uint64_t due = live > core->options.compact_floor ? live : core->options.compact_floor;
+    uint64_t compactor, ns;
 
-    if (LX_LIKELY(dead / 3 <= due / 2) ||
-        atomic_load_explicit(&core->control->head.compacting, memory_order_relaxed) == 0)
+    if (LX_LIKELY(dead / 3 <= due / 2))
         return 0;
-    return bytes * (dead / 4 > due ? 125 : dead / 5 > due / 2 ? 31 : 8);
+    compactor = atomic_load_explicit(&core->control->head.compacting, memory_order_relaxed);
+    if (compactor == 0)
+        return 0;
+    if (compactor != core->self.identity && lx_lock_is_dead(&core->self, compactor)) {
+        atomic_compare_exchange_strong(&core->control->head.compacting, &compactor, 0);
+        return 0;
+    }
+    ns = bytes * (dead / 4 > due ? 125 : dead / 5 > due / 2 ? 31 : 8);
+    return ns < BRAKE_MAX_NS ? ns : BRAKE_MAX_NS;
 }
 
 void lx_helper_consider(lx_core *core, const struct lx_control_block *block)

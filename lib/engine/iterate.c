@@ -274,8 +274,16 @@ static int take(lx_cut *cut)
         rc = is_visible(view, standing.indexed, tail, &visible);
         if (rc != LXDB_OK)
             return rc;
-        if (!visible)
-            tail = standing.indexed;
+        if (!visible) {
+            uint64_t indexed = standing.indexed;
+
+            /* Unless it is done by now: its key may have been removed again. */
+            rc = lx_view_standing(cut->core, view, &standing);
+            if (rc != LXDB_OK)
+                return rc;
+            if (standing.indexed < tail)
+                tail = indexed;
+        }
     }
     rc = lx_cut_advance(cut, tail);
     if (rc == LXDB_OK)

@@ -314,6 +314,46 @@ static int attach_writer(lx_core *core, bool first, lx_deadline deadline)
     return LXDB_OK;
 }
 
+bool lx_private_unchanged(const lx_file_info *a, const lx_file_info *b)
+{
+    return a->size == b->size && a->modify_ns == b->modify_ns && a->change_ns == b->change_ns;
+}
+
+static bool is_attached_to(lx_core *core)
+{
+    bool others = false;
+    uint64_t at;
+    int fd;
+
+    if (lx_file_open(core->place.dirfd, core->lock_name, LX_FILE_RDONLY, 0, &fd) != LXDB_OK)
+        return false;
+    (void)lx_ofd_query(fd, LX_BYTE_PRESENCE, 1, &others, &at);
+    lx_file_close(fd);
+    return others;
+}
+
+int lx_private_hold(lx_core *core, int data_fd, lx_file_info *ret_info)
+{
+    bool same;
+    int rc = lx_ofd_set(data_fd, LX_OFD_SHARED, LX_BYTE_DATA);
+
+    if (rc != LXDB_OK)
+        return rc == LXDB_BUSY ? LX_AGAIN : rc;
+    rc = lx_file_is_named(data_fd, core->place.dirfd, core->place.name, &same);
+    if (rc == LXDB_OK && (!same || is_attached_to(core)))
+        rc = LX_AGAIN;
+    if (rc == LXDB_OK)
+        rc = lx_file_info_get(data_fd, core->place.path, ret_info);
+    if (rc != LXDB_OK)
+        lx_private_release(data_fd);
+    return rc;
+}
+
+void lx_private_release(int data_fd)
+{
+    (void)lx_ofd_set(data_fd, LX_OFD_NONE, LX_BYTE_DATA);
+}
+
 /* A reader may not take the gate. It asks who is there before it holds anything, so that it does
  * not look to a writer like somebody who is attached. */
 static int attach_reader(lx_core *core, bool first)
@@ -327,7 +367,6 @@ static int attach_reader(lx_core *core, bool first)
 
     if (rc != LXDB_OK)
         return rc;
-    core->seen = data;
     rc = open_lock_file(core, &data, data_fd, &core->lock_fd);
     if (rc == LXDB_OK)
         rc = lx_ofd_query(core->lock_fd, LX_BYTE_PRESENCE, 1, &others, &at);
@@ -354,7 +393,11 @@ static int attach_reader(lx_core *core, bool first)
         lx_file_close(core->lock_fd);
         core->lock_fd = -1;
         atomic_store(&core->looked_ms, lx_now_coarse_ms());
-        rc = lx_recover_private(core, data_fd, &view);
+        rc = lx_private_hold(core, data_fd, &core->seen);
+        if (rc == LXDB_OK) {
+            rc = lx_recover_private(core, data_fd, &view);
+            lx_private_release(data_fd);
+        }
         if (rc != LXDB_OK)
             lx_file_close(data_fd);
     } else {
@@ -400,9 +443,7 @@ static bool still_private(lx_core *core)
 {
     uint64_t now = lx_now_coarse_ms();
     lx_file_info info;
-    bool same = false, others = false;
-    uint64_t at;
-    int fd;
+    bool same = false;
 
     if (now - atomic_load(&core->looked_ms) < LOOK_EVERY_MS)
         return true;
@@ -411,14 +452,7 @@ static bool still_private(lx_core *core)
             LXDB_OK ||
         !same || lx_file_info_get(core->view->log.fd, core->place.path, &info) != LXDB_OK)
         return false;
-    if (info.size != core->seen.size || info.modify_ns != core->seen.modify_ns ||
-        info.change_ns != core->seen.change_ns)
-        return false;
-    if (lx_file_open(core->place.dirfd, core->lock_name, LX_FILE_RDONLY, 0, &fd) != LXDB_OK)
-        return true;
-    (void)lx_ofd_query(fd, LX_BYTE_PRESENCE, 1, &others, &at);
-    lx_file_close(fd);
-    return !others;
+    return lx_private_unchanged(&info, &core->seen) && !is_attached_to(core);
 }
 
 /* Attach anew, keeping the old view for those who pin it. */

@@ -40,7 +40,7 @@
 int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len)
 {
     uint8_t head[LOST_HEAD];
-    lx_file_info info;
+    lx_file_info info = {.size = UINT64_MAX}; /* not known yet */
     uint32_t crc = 0;
     int fd;
     int rc = lx_file_open(core->place.dirfd, core->lost_name, LX_FILE_CREATE, 0600, &fd);
@@ -72,7 +72,7 @@ int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len)
     if (rc == LXDB_OK)
         rc = lx_dir_sync(&core->place);
 out:
-    if (rc != LXDB_OK)
+    if (rc != LXDB_OK && info.size != UINT64_MAX)
         (void)lx_file_truncate(fd, core->lost_name, info.size);
     lx_file_close(fd);
     return rc;
@@ -228,6 +228,12 @@ static int revive_event(void *arg, const lx_scan_event *event)
     return rc == LXDB_OK ? lx_log_set_status(build->log, event->record.off, 1) : rc;
 }
 
+/* What only a view in use can be mended of. */
+static int only_public(int rc)
+{
+    return rc > 0 ? LXDB_CORRUPT : rc;
+}
+
 /* ---- alone ----------------------------------------------------------------------------------- */
 
 /* A kept index: clean, and of exactly this file as it is now? */
@@ -314,9 +320,36 @@ static int make_header(lx_core *core, lx_log *log)
 }
 
 struct state {
-    uint64_t tail, last, records, bytes, expiring;
+    uint64_t tail, last, records, bytes, expiring, durable;
     bool session, agreed, unsteppable;
 };
+
+/* Phase 5. After a failed sync of this boot (the poison is kept), a sync that succeeds proves nothing of what was
+ * written before: then the watermark stays where it was. */
+static int make_durable(lx_core *core, lx_log *log, const lx_scan *scan, uint64_t *ret_durable)
+{
+    uint32_t watermark = scan->ordered ? lx_watermark_encode(scan->tail) : 0;
+    int rc;
+
+    *ret_durable = 0;
+    if (!scan->ordered && !scan->bad_watermark)
+        return LXDB_OK;
+    if (atomic_load(&core->control->head.poison) != 0) {
+        *ret_durable = scan->ordered ? scan->watermark : 0;
+        return LXDB_OK;
+    }
+    rc = lx_log_sync(log);
+    if (rc == LXDB_OK)
+        rc = lx_log_set_watermark(log, watermark);
+    if (rc == LXDB_OK && !scan->ordered)
+        rc = lx_log_sync(log);
+    if (rc != LXDB_OK) {
+        lx_poison_set(core->control);
+        return rc;
+    }
+    *ret_durable = scan->ordered ? scan->tail : 0;
+    return LXDB_OK;
+}
 
 /* No index to trust: scan, put the file in order, build. */
 static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state *ret_state)
@@ -359,17 +392,9 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-built");
-    if (scan.ordered || scan.bad_watermark) {
-        uint32_t watermark = scan.ordered ? lx_watermark_encode(scan.tail) : 0;
-
-        rc = lx_log_sync(log);
-        if (rc == LXDB_OK)
-            rc = lx_log_set_watermark(log, watermark);
-        if (rc == LXDB_OK && !scan.ordered)
-            rc = lx_log_sync(log);
-        if (rc != LXDB_OK)
-            goto out;
-    }
+    rc = make_durable(core, log, &scan, &ret_state->durable);
+    if (rc != LXDB_OK)
+        goto out;
     lx_step("recover-ordered");
     ret_state->tail = scan.tail;
     ret_state->last = scan.damaged_count == 0 ? build.last_off : 0;
@@ -393,7 +418,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
 out:
     lx_index_close(&index);
     lx_scan_free(&scan);
-    return rc;
+    return only_public(rc);
 }
 
 /* Phase 6. */
@@ -423,7 +448,7 @@ static int fill_block(lx_core *core, const lx_log *log, const lx_index *index,
     atomic_store(&block->unsteppable, state->unsteppable);
     /* what was read back may still be in the page cache alone, but for what a crashed session
      * left */
-    atomic_store(&block->durable, state->session ? state->tail : 0);
+    atomic_store(&block->durable, state->durable);
     lx_control_publish(core->control, generation);
     return LXDB_OK;
 }
@@ -518,5 +543,5 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
         lx_map_close(&log.map);
     }
     lx_scan_free(&scan);
-    return rc;
+    return only_public(rc);
 }

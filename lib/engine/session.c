@@ -20,13 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 1000u /* changes of the log under one hold of the lock */
+/* One hold of the lock lasts this long, or as long as the look at the log took, if that is longer: then all holds
+ * together take at most twice as long as they must. */
+#define HOLD_NS 100000000u
 
 /* The last record of every key in the order of the log, dead or alive, in an index of its own. */
 struct agree {
     lx_view *view;
     lx_index last;
-    uint32_t done;
+    uint64_t done;
+    uint64_t until_ns;
     uint64_t at; /* tail: where the next record goes */
 };
 
@@ -91,7 +94,7 @@ static int append(struct fix *fix, const lx_entry *like, uint64_t *ret_slot)
     uint32_t crc;
     int rc;
 
-    if (fix->agree->done >= CHUNK)
+    if (fix->agree->done % 64 == 63 && lx_now_ns() > fix->agree->until_ns)
         return LXDB_BUSY;
     rc = grow_for(fix->writer, at + LX_GROUP_SIZE + size + LX_PAD_SIZE_MIN);
     if (rc != LXDB_OK)
@@ -199,6 +202,8 @@ static int agree_chunk(lx_writer *writer)
     lx_scan scan = {0};
     int rc;
 
+    uint64_t started = lx_now_ns(), took;
+
     agree.at = atomic_load(&block->tail);
     rc = lx_log_reach(&writer->view->log, agree.at);
     if (rc != LXDB_OK)
@@ -209,6 +214,8 @@ static int agree_chunk(lx_writer *writer)
     rc = lx_index_make(-1, "private index", scan.records, &agree.last);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, note_last, &agree);
+    took = lx_now_ns() - started;
+    agree.until_ns = lx_now_ns() + (took > HOLD_NS ? took : HOLD_NS);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, fix_event, &fix);
     if (rc == LXDB_OK)

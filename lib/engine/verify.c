@@ -166,6 +166,40 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
     }
     lx_index_close(&count.index);
     lx_scan_free(&scan);
+    return rc > 0 ? LXDB_CORRUPT : rc;
+}
+
+/* What is committed now. */
+static int judge_shared(lx_core *core, lx_view *view, const lxdb_progress *progress,
+                        lxdb_report *ret_report)
+{
+    struct lx_standing standing;
+    int rc = lx_view_standing(core, view, &standing);
+
+    if (rc == LXDB_OK)
+        rc = lx_log_reach(&view->log, standing.indexed);
+    rc = lx_view_mend(core, view, rc);
+    return rc == LXDB_OK ? judge(&view->log, standing.indexed, progress, ret_report) : rc;
+}
+
+/* A file that nobody has open, and that nobody may open for writing meanwhile. */
+static int judge_private(lx_core *core, lx_view *view, const lxdb_progress *progress,
+                         lxdb_report *ret_report)
+{
+    lx_file_info info;
+    int rc = lx_private_hold(core, view->log.fd, &info);
+
+    if (rc == LXDB_OK) {
+        if (lx_private_unchanged(&info, &core->seen))
+            rc = judge(&view->log, 0, progress, ret_report);
+        else
+            rc = LX_AGAIN;
+        lx_private_release(view->log.fd);
+    }
+    if (rc == LX_AGAIN) {
+        atomic_store(&core->looked_ms, 0); /* let the next look see it */
+        lx_sleep_ns(1000000);
+    }
     return rc;
 }
 
@@ -179,18 +213,11 @@ int lx_verify(const char *path, lxdb_report *ret_report, const lxdb_progress *pr
     if (rc != LXDB_OK)
         return rc;
     do {
-        struct lx_standing standing;
-
         rc = lx_view_get(core, &view);
         if (rc != LXDB_OK)
             break;
-        rc = lx_view_standing(core, view, &standing);
-        if (rc == LXDB_OK && view->block != NULL)
-            rc = lx_log_reach(&view->log, standing.indexed);
-        rc = lx_view_mend(core, view, rc);
-        if (rc == LXDB_OK)
-            rc = judge(&view->log, view->block != NULL ? standing.indexed : 0, progress,
-                       ret_report);
+        rc = view->block != NULL ? judge_shared(core, view, progress, ret_report)
+                                 : judge_private(core, view, progress, ret_report);
         lx_view_unpin(core, view);
     } while (rc == LX_AGAIN);
     (void)lx_core_close(core);

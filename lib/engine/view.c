@@ -243,7 +243,7 @@ int lx_view_mend(lx_core *core, const lx_view *view, int rc)
             return LXDB_CORRUPT; /* its sentence says who can help */
         rc = LXDB_OK;
         if (lx_control_generation(core->control) == view->generation)
-            rc = lx_compact(core, NULL, true, &limit);
+            rc = lx_compact(core, NULL, view->generation, true, &limit);
     } else if (rc == LX_AGAIN) {
         rc = reopen(core, view);
     } else {

@@ -53,8 +53,8 @@ static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uin
      * double_directory() */
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
-    uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
-    uint64_t end = lx_directory_start(word) * LX_SEGMENT_SIZE + (at + 1) * sizeof(uint64_t);
+    uint64_t at = hash & (lx_directory_entries_count(word) - 1);
+    uint64_t end = lx_directory_end(word);
     uint64_t entry;
 
     if (LX_UNLIKELY(lx_directory_depth(word) > LX_DEPTH_MAX || end > length)) {
@@ -152,11 +152,10 @@ static inline struct lx_bucket *home(const lx_index *index, uint64_t hash)
 {
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
-    uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
+    uint64_t at = hash & (lx_directory_entries_count(word) - 1);
     uint64_t entry;
 
-    if (lx_directory_depth(word) > LX_DEPTH_MAX ||
-        lx_directory_start(word) * LX_SEGMENT_SIZE + (at + 1) * sizeof(uint64_t) > length)
+    if (lx_directory_depth(word) > LX_DEPTH_MAX || lx_directory_end(word) > length)
         return NULL;
     entry = atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_acquire);
     if ((lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE > length)
@@ -278,11 +277,12 @@ static uint64_t seal_checksum(const lx_index *index, const struct lx_index_seal 
     return lx_hash(facts, sizeof facts, LX_INDEX_MAGIC);
 }
 
-void lx_index_seal(lx_index *index, const struct lx_index_seal *seal)
+int lx_index_seal(lx_index *index, const struct lx_index_seal *seal)
 {
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_relaxed);
     _Atomic uint64_t *entries = lx_directory_entries(index, word);
     struct lx_index_seal copy = *seal;
+    int rc;
 
     for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {
         uint64_t entry = atomic_load_explicit(&entries[i], memory_order_relaxed);
@@ -294,9 +294,15 @@ void lx_index_seal(lx_index *index, const struct lx_index_seal *seal)
             segment->checksum = lx_segment_checksum(segment);
         atomic_store_explicit(&entries[i], entry | LX_ENTRY_SEALED, memory_order_relaxed);
     }
+    /* Segments before the head that vouches for them: a loss of power must not leave a new head over old
+     * segments, whose own checksums would be right. */
+    rc = lx_file_sync(index->fd, index->name);
+    if (rc != LXDB_OK)
+        return rc;
     copy.clean = 1;
     copy.checksum = seal_checksum(index, &copy);
     index->head->seal = copy;
+    return LXDB_OK;
 }
 
 bool lx_index_sealed(const lx_index *index, struct lx_index_seal *ret_seal)
@@ -507,10 +513,13 @@ int lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash)
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash)
 {
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_relaxed);
-    uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
 
-    return lx_entry_segment(
-        atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_relaxed));
+    if (lx_directory_depth(word) > LX_DEPTH_MAX ||
+        lx_directory_end(word) > atomic_load_explicit(&index->length, memory_order_relaxed))
+        return 0;
+    return lx_entry_segment(atomic_load_explicit(
+        &lx_directory_entries(index, word)[hash & (lx_directory_entries_count(word) - 1)],
+        memory_order_relaxed));
 }
 
 void lx_index_replace(lx_slot_at at, uint64_t off)
@@ -525,6 +534,8 @@ bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home)
 {
     uint32_t b = home & 0xff;
 
+    if (b >= LX_BUCKETS)
+        return false; /* a damaged home */
     for (uint32_t n = 0; n < LX_BUCKETS; n++) {
         struct lx_bucket *bucket = &segment->buckets[b];
 
@@ -602,12 +613,11 @@ void lx_index_load(const lx_index *index, uint64_t *ret_slots, uint64_t *ret_use
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
     uint64_t used = 0, slots = 0;
 
-    for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {
-        uint64_t entry;
+    if (lx_directory_depth(word) > LX_DEPTH_MAX || lx_directory_end(word) > length)
+        word = 1; /* damaged, or grown beyond this mapping: say nothing of it */
 
-        if (lx_directory_start(word) * LX_SEGMENT_SIZE + (i + 1) * sizeof entry > length)
-            break;
-        entry = atomic_load_explicit(&lx_directory_entries(index, word)[i], memory_order_acquire);
+    for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {
+        uint64_t entry = atomic_load_explicit(&lx_directory_entries(index, word)[i], memory_order_acquire);
         if (i >> lx_entry_depth(entry) != 0 ||
             (lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE > length)
             continue;

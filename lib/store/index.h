@@ -89,7 +89,7 @@ void lx_index_replace(lx_slot_at at, uint64_t off);
 /* Take a free slot for a key that is not there; room was made. False: the segment is damaged. */
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off);
 void lx_index_remove(lx_slot_at at);
-/* Which segment a hash is in now: equal numbers, same segment. */
+/* Which segment a hash is in now: equal numbers, same segment. 0: the directory is out of reach. */
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash);
 /* Finish what a dead holder left: a split under way, counts that it did not get to. */
 int lx_index_repair(lx_index *index, lx_log *log);
@@ -103,7 +103,7 @@ void lx_index_load(const lx_index *index, uint64_t *ret_slots, uint64_t *ret_use
 
 /* Checksum what changed, and mark the index clean for the data file described by `seal` (whose
  * `clean` and `checksum` are filled in here). */
-void lx_index_seal(lx_index *index, const struct lx_index_seal *seal);
+int lx_index_seal(lx_index *index, const struct lx_index_seal *seal);
 /* Whether the head says clean and its checksum is right; then *ret_seal. */
 bool lx_index_sealed(const lx_index *index, struct lx_index_seal *ret_seal);
 void lx_index_unseal(lx_index *index); /* before the first use that could change it */
@@ -144,6 +144,19 @@ static inline uint32_t lx_directory_depth(uint64_t word)
 static inline uint64_t lx_directory_start(uint64_t word)
 {
     return word & ((UINT64_C(1) << 40) - 1);
+}
+
+/* Of a depth that was not checked yet, some number. */
+static inline uint64_t lx_directory_entries_count(uint64_t word)
+{
+    return UINT64_C(1) << (lx_directory_depth(word) & 63);
+}
+
+/* Where the directory ends in the file. */
+static inline uint64_t lx_directory_end(uint64_t word)
+{
+    return lx_directory_start(word) * LX_SEGMENT_SIZE +
+           lx_directory_entries_count(word) * sizeof(uint64_t);
 }
 
 static inline uint64_t lx_entry_segment(uint64_t entry)

@@ -220,7 +220,6 @@ struct lx_index_seal {
     uint64_t last_crc;
     uint64_t records, bytes, expiring;
     uint64_t agreed;
-    uint64_t generation;
     uint64_t checksum; /* of the head of the index file up to here, with the directory */
 };
 
@@ -236,7 +235,7 @@ struct lx_index_head {
     uint64_t segments;  /* first segment never used; beyond it zeros up to the end of the file */
     uint64_t free_head; /* retired segments, for reuse; 0 = none */
     uint64_t reserved_line2[6];
-    /* The split or rewrite under way, valid while stage is not 0: see segment.c. */
+    /* The split or rewrite under way, valid while stage is not 0: see split.c. */
     uint64_t stage;
     uint64_t old_segment, new_segment[2]; /* new_segment[1] == 0: a rewrite */
     uint64_t free_after, segments_after;  /* free_head and segments once the new ones are taken */

@@ -159,27 +159,45 @@ static int wait_for(struct lx_control_lock *lock, const lx_lock_self *self, uint
     }
 }
 
-int lx_lock_take(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
-                 lx_limit *limit, bool *ret_dirty)
+/* It is ours: say who we are and what for. */
+static void taken(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
+                  bool *ret_dirty)
 {
-    uint64_t mine = self->identity << 1;
-
-    if (!swap_word(lock, 0, mine) && !spin(lock, mine)) {
-        int rc = wait_for(lock, self, mine, lx_limit_at(limit));
-        if (rc != LXDB_OK)
-            return rc;
-    }
     lx_step("lock-taken");
     if (atomic_load_explicit(&lock->holder, memory_order_relaxed) != self->identity) {
         atomic_store_explicit(&lock->holder_pid, self->pid, memory_order_relaxed);
         for (int i = 0; i < 2; i++)
-            atomic_store_explicit(&lock->holder_command[i], self->command[i], memory_order_relaxed);
+            atomic_store_explicit(&lock->holder_command[i], self->command[i],
+                                  memory_order_relaxed);
     }
     atomic_store_explicit(&lock->holder_task, (uint32_t)task, memory_order_relaxed);
     atomic_store_explicit(&lock->holder_since, lx_now_coarse_ms(), memory_order_relaxed);
     atomic_store_explicit(&lock->holder, self->identity, memory_order_relaxed);
     *ret_dirty = atomic_load_explicit(&lock->dirty, memory_order_relaxed) != LX_CLEAN;
-    return LXDB_OK;
+}
+
+bool lx_lock_try(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
+                 bool *ret_dirty)
+{
+    uint64_t mine = self->identity << 1;
+
+    if (!swap_word(lock, 0, mine) && !spin(lock, mine))
+        return false;
+    taken(lock, self, task, ret_dirty);
+    return true;
+}
+
+int lx_lock_take(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
+                 lx_limit *limit, bool *ret_dirty)
+{
+    int rc;
+
+    if (lx_lock_try(lock, self, task, ret_dirty))
+        return LXDB_OK;
+    rc = wait_for(lock, self, self->identity << 1, lx_limit_at(limit));
+    if (rc == LXDB_OK)
+        taken(lock, self, task, ret_dirty);
+    return rc;
 }
 
 void lx_lock_release(struct lx_control_lock *lock)

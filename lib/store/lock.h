@@ -55,6 +55,9 @@ static inline lx_deadline lx_limit_at(lx_limit *limit)
     return limit->at;
 }
 
+/* Take the lock if it is free, or is so within microseconds. */
+bool lx_lock_try(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
+                 bool *ret_dirty);
 /* Take the lock. LXDB_BUSY at the limit, with the holder in the sentence. *ret_dirty: a repair
  * comes first. */
 int lx_lock_take(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,

@@ -132,14 +132,36 @@ static void point_entries(lx_index *index)
     }
 }
 
+/* What the head names must be mapped here: a holder that died may have grown the file further than we knew. */
+static int reach_recorded(lx_index *index)
+{
+    const struct lx_index_head *head = index->head;
+    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
+    uint64_t last = head->old_segment;
+    int rc;
+
+    if (lx_directory_depth(word) > LX_DEPTH_MAX)
+        return lx_index_damaged(index, "its directory");
+    rc = lx_index_reach(index, lx_directory_end(word));
+    if (rc == LXDB_OK && head->stage != 0) {
+        last = head->new_segment[0] > last ? head->new_segment[0] : last;
+        last = head->new_segment[1] > last ? head->new_segment[1] : last;
+        rc = last > UINT32_MAX ? LXDB_CORRUPT
+                               : lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
+    }
+    return rc == LXDB_CORRUPT ? lx_index_damaged(index, "a split that is recorded in it") : rc;
+}
+
 int lx_index_split_finish(lx_index *index, lx_log *log)
 {
     struct lx_index_head *head = index->head;
     uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
     uint64_t directory_end = lx_directory_start(word) +
                              lx_directory_segments(lx_directory_depth(word));
-    int rc;
+    int rc = reach_recorded(index);
 
+    if (rc != LXDB_OK)
+        return rc;
     /* a dead holder may have published a directory without getting to this */
     if (head->segments < directory_end)
         head->segments = directory_end;
