@@ -137,9 +137,11 @@ int lxdb_open(const char *path, const lxdb_options *options, lxdb **ret_db)
     if (rc != LXDB_OK)
         return rc;
     rc = make_handle(core, NULL, 0, ret_db);
-    if (rc != LXDB_OK)
+    if (rc != LXDB_OK) {
         (void)lx_core_close(core);
-    return rc;
+        return rc;
+    }
+    return lx_answer(LXDB_OK); /* what was tried on the way is no failure of this call */
 }
 
 int lxdb_close(lxdb *db)
@@ -574,7 +576,7 @@ int lxdb_count(lxdb *db, uint64_t *ret_count)
     if (rc != LXDB_NOTFOUND)
         return rc;
     *ret_count = count;
-    return LXDB_OK;
+    return lx_answer(LXDB_OK);
 }
 
 int lxdb_clear(lxdb *db, uint64_t *ret_deleted)
@@ -685,7 +687,7 @@ int lxdb_namespaces(lxdb *db, lxdb_namespace_info **ret_list, size_t *ret_n)
         *ret_n = names.count;
     lxdb_iter_close(iter);
     free(names.list);
-    return rc;
+    return rc == LXDB_OK ? lx_answer(rc) : rc;
 }
 
 /* ---- read, decide and write ------------------------------------------------------------------ */

@@ -8,7 +8,8 @@
  *
  * Conventions that hold for every function below, unless it says otherwise
  *
- *   Results     0 (LXDB_OK) or a negative LXDB_* code. On failure outputs are untouched, and
+ *   Results     0 (LXDB_OK) or a negative LXDB_* code. On failure outputs are untouched (but for
+ *               LXDB_PENDING, which is a success not yet known to be durable), and
  *               lxdb_errmsg() has a sentence about it for the calling thread.
  *   Sizes       keys are 1..65535 bytes, of any value; values are 0..2^32-1 bytes. All lengths are
  *               in bytes. A value pointer may be NULL when its length is 0. In a namespace, the
@@ -105,7 +106,9 @@ LXDB_EXPORT const char *lxdb_version(void);
 /* ---- Open and close -------------------------------------------------------------------------- */
 
 enum {
-    LXDB_RDONLY = 1u << 0,       /* never change any file; every change gives LXDB_READONLY */
+    LXDB_RDONLY = 1u << 0,       /* never change any file; every change gives LXDB_READONLY. On a
+                                    database that nobody else has open it reads what is there, and
+                                    sees a writer that comes within 100 ms */
     LXDB_NOCREATE = 1u << 1,     /* LXDB_NOTFOUND when there is no such file */
     LXDB_EXCL = 1u << 2,         /* LXDB_EXISTS when there is one */
     LXDB_ANYFS = 1u << 3,        /* open on network and FUSE mounts too: at your own risk */
@@ -145,6 +148,8 @@ typedef struct lxdb_options {
  *
  * LXDB_NOTFOUND     no such file, with LXDB_NOCREATE or LXDB_RDONLY; no such directory
  * LXDB_EXISTS       with LXDB_EXCL
+ * LXDB_INVALID      an option that is none, or options that contradict each other; an empty path
+ * LXDB_TOOBIG       a name with which those of the helper files would be too long
  * LXDB_NOTDB        the file has another magic, or is shorter than a header and not zeros
  * LXDB_VERSION      a later version of the format, or of the helper files while others use them
  * LXDB_BUSY         others were opening, closing or recovering until the deadline, or use the file
@@ -345,7 +350,8 @@ typedef struct lxdb_namespace_info {
 } lxdb_namespace_info;
 
 /* The namespaces that exist, sorted by name bytes, as one block to be freed with lxdb_free().
- * Linear in the number of records. With none, *ret_list is NULL and *ret_n is 0. */
+ * Linear in the number of records. With none, *ret_list is NULL and *ret_n is 0. LXDB_INVALID on
+ * the handle of a namespace. */
 LXDB_EXPORT int lxdb_namespaces(lxdb *db, lxdb_namespace_info **ret_list, size_t *ret_n);
 
 /* ---- Read, decide and write in one step ------------------------------------------------------ */
@@ -366,14 +372,16 @@ LXDB_EXPORT int lxdb_incr(lxdb *db, const void *key, size_t key_len, int64_t by,
 
 /* ---- Upkeep ---------------------------------------------------------------------------------- */
 
-/* Make everything committed so far durable. LXDB_IO if a sync failed: see the head of this file. */
+/* Make everything committed so far durable. LXDB_IO if a sync failed: see the head of this file.
+ * LXDB_READONLY. */
 LXDB_EXPORT int lxdb_flush(lxdb *db);
 /* The position of the end of the log, in bytes: what this thread committed lies before it.
  * Positions grow with every commit of any process, and keep their meaning while any process is
  * attached. */
 LXDB_EXPORT int lxdb_position(lxdb *db, uint64_t *ret_position);
 /* Make everything before `position` durable, or find that it is. `timeout_ms` < 0 waits for ever.
- * LXDB_PENDING at the deadline. LXDB_INVALID for a position past the end of the log. */
+ * LXDB_PENDING at the deadline (a sync that this call makes itself is not cut short). LXDB_INVALID
+ * for a position past the end of the log. LXDB_READONLY. */
 LXDB_EXPORT int lxdb_wait_durable(lxdb *db, uint64_t position, int timeout_ms);
 
 /* Called now and then during long work; a result other than 0 ends it, with LXDB_BUSY. */
@@ -384,9 +392,9 @@ typedef struct lxdb_progress {
 
 /*
  * Write the live records to a new file and put it in the place of the old, while others read and
- * write. Writers wait for the last short part only. Ends the refusal of writes after a failed sync.
- * `progress` may be NULL. LXDB_BUSY: another compaction is under way and did not end by the
- * deadline.
+ * write. Writers wait for the last short part only, and are slowed down if they outrun it. Ends the
+ * refusal of writes after a failed sync. `progress` may be NULL. LXDB_BUSY: another compaction is
+ * under way and did not end by the deadline.
  * LXDB_NOSPACE: no room for the live data beside the old file. The old file stays in force on
  * failure.
  */
@@ -403,7 +411,7 @@ typedef struct lxdb_stat_info {
     uint64_t generation;  /* counts the files that compaction and rebuilds have put in force */
     uint64_t position;    /* of the end of the log */
     uint64_t durable;     /* everything before this position is on the disk */
-    uint64_t handles;     /* attached, of all processes */
+    uint64_t handles;     /* attached that may write, of all processes */
     uint64_t commits;     /* these four: since the control block was made */
     uint64_t syncs;
     uint64_t recoveries; /* openings after a crash, and repairs after a dead writer */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several processes add to one counter at the same time, and no addition is lost. Each process opens
- * the database itself: one that is killed takes nothing with it that it had been told was done.
+ * Several processes add to one counter at the same time, and no addition is lost. Each process
+ * opens the database itself: one that is killed takes nothing with it that it had been told was
+ * done.
  *
  * Build:   cc -o counter counter.c $(pkg-config --cflags --libs lxdb)
  * Prints:

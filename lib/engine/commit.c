@@ -64,8 +64,8 @@ static int step_out(lx_writer *writer, int rc)
     return rc;
 }
 
-/* The lock. Nobody sleeps for it on the read side, where a grace period, and with it a fork or a close of another
- * thread, would wait too: then the view is pinned instead. */
+/* The lock. Nobody sleeps for it on the read side, where a grace period, and with it a fork or a
+ * close of another thread, would wait too: then the view is pinned instead. */
 static int take_lock(lx_writer *writer, enum lx_task task, bool *ret_dirty)
 {
     const lx_lock_self *self = &writer->core->self;
@@ -527,11 +527,14 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
         if (changes[i].found)
             rc = lx_log_set_status(log, changes[i].old_record, 0);
-    if (LX_UNLIKELY(rc != LXDB_OK)) /* only where stores are calls; `dirty` makes the next holder finish it */
-        return lx_fail(LXDB_IO,
-                       "%s: committed, but a store into the file failed, so it shows only after the "
-                       "next write of anybody",
-                       log->name);
+    if (LX_UNLIKELY(
+            rc !=
+            LXDB_OK)) /* only where stores are calls; `dirty` makes the next holder finish it */
+        return lx_fail(
+            LXDB_IO,
+            "%s: committed, but a store into the file failed, so it shows only after the "
+            "next write of anybody",
+            log->name);
     lx_step("commit-killed");
     if (n > 1) {
         seq = get_relaxed(&writer->lock->publish_seq) | 1;

@@ -34,6 +34,7 @@
 #include <string.h>
 
 #define CLOSE_TO (UINT64_C(1) << 20)
+#define REPORT_EVERY (UINT64_C(256) << 10)
 #define SLICE (UINT64_C(512) << 10) /* copied under one hold of the writer lock */
 #define SLACK (UINT64_C(1) << 20)
 #define POLL_NS 2000000u
@@ -52,7 +53,7 @@ struct copy {
     bool after_group; /* the last record was a GROUP: what follows belongs to it */
     bool only_live;   /* pass 3 of a session: what a marker removes is dead already */
     const lxdb_progress *progress; /* pass 3 */
-    uint64_t total;
+    uint64_t total, report_at;
     uint64_t stop_at; /* pass 4: the end of a slice, */
     uint64_t reached; /* and where it really ended */
 };
@@ -188,13 +189,22 @@ static int copy_delete(struct copy *copy, const lx_scan_event *event)
     return rc;
 }
 
+/* Tell the caller now and then how far it is: at the first record, and every REPORT_EVERY bytes. */
+static bool is_called_off(struct copy *copy, uint64_t at)
+{
+    const lxdb_progress *progress = copy->progress;
+
+    if (progress == NULL || progress->report == NULL || at < copy->report_at)
+        return false;
+    copy->report_at = at + REPORT_EVERY;
+    return progress->report(progress->arg, at, copy->total) != 0;
+}
+
 static int copy_event(void *arg, const lx_scan_event *event)
 {
     struct copy *copy = arg;
-    const lxdb_progress *progress = copy->progress;
 
-    if (progress != NULL && progress->report != NULL &&
-        progress->report(progress->arg, event->record.off, copy->total) != 0)
+    if (is_called_off(copy, event->record.off))
         return lx_fail(LXDB_BUSY, "%s: the compaction was called off", copy->core->place.path);
     if (event->effect == LX_EFFECT_DELETE)
         return copy->only_live ? LXDB_OK : copy_delete(copy, event);
@@ -622,8 +632,8 @@ out:
     return rc;
 }
 
-/* With byte 2 held: a swap that a dead compactor recorded needs its files, so it is finished before they are
- * made anew. */
+/* With byte 2 held: a swap that a dead compactor recorded needs its files, so it is finished before
+ * they are made anew. */
 static int finish_swap(lx_core *core, lx_limit *limit)
 {
     lx_writer writer = lx_writer_of(core);

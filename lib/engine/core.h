@@ -126,8 +126,9 @@ lx_deadline lx_core_deadline(const lx_core *core);
 int lx_core_gate(lx_core *core, lx_deadline deadline);
 void lx_core_gate_open(lx_core *core);
 
-/* A reader without a control block looks at the file: hold it, so that nobody can be alone and change it meanwhile. LX_AGAIN:
- * somebody is there. Others who open the file wait for the release, until their deadline. */
+/* A reader without a control block looks at the file: hold it, so that nobody can be alone and
+ * change it meanwhile. LX_AGAIN: somebody is there. Others who open the file wait for the release,
+ * until their deadline. */
 int lx_private_hold(lx_core *core, int data_fd, lx_file_info *ret_info);
 void lx_private_release(int data_fd);
 bool lx_private_unchanged(const lx_file_info *a, const lx_file_info *b);
@@ -285,8 +286,8 @@ void lx_cut_free(lx_cut *cut);
 
 /* ---- compact.c, helper.c --------------------------------------------------------------------- */
 
-/* `generation`: only if that one is in force; 0: whatever is. `wait`: for another compaction that is under way, else LXDB_BUSY at once. The limit is for the
- * writer lock too. */
+/* `generation`: only if that one is in force; 0: whatever is. `wait`: for another compaction that
+ * is under way, else LXDB_BUSY at once. The limit is for the writer lock too. */
 int lx_compact(lx_core *core, const lxdb_progress *progress, uint64_t generation, bool wait,
                lx_limit *limit);
 /* Finish a swap that a dead holder recorded. */

@@ -13,10 +13,10 @@
 
 #include <signal.h>
 
-#define LOOK_EVERY_MS 1000u   /* for stale views */
+#define LOOK_EVERY_MS 1000u     /* for stale views */
 #define BRAKE_MAX_NS 100000000u /* for a single commit */
-#define LEASE_MS 2000u         /* to make a flush that is due, before another process tries */
-#define RETRY_AFTER_MS 60000u /* a compaction that failed */
+#define LEASE_MS 2000u          /* to make a flush that is due, before another process tries */
+#define RETRY_AFTER_MS 60000u   /* a compaction that failed */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work =
@@ -50,8 +50,8 @@ static int report(void *arg, uint64_t at, uint64_t total)
     return called_off(arg);
 }
 
-/* The interval flush. Whoever takes it on moves the due time ahead as a lease, and away only when it is done, so that
- * another process sees to it if this one dies. Returns when to look again. */
+/* The interval flush. Whoever takes it on moves the due time ahead as a lease, and away only when
+ * it is done, so that another process sees to it if this one dies. Returns when to look again. */
 static uint64_t serve_flush(lx_core *core, lx_view *view, uint64_t now, uint64_t next)
 {
     _Atomic uint64_t *flush_due = &view->block->flush_due;

@@ -324,8 +324,8 @@ struct state {
     bool session, agreed, unsteppable;
 };
 
-/* Phase 5. After a failed sync of this boot (the poison is kept), a sync that succeeds proves nothing of what was
- * written before: then the watermark stays where it was. */
+/* Phase 5. After a failed sync of this boot (the poison is kept), a sync that succeeds proves
+ * nothing of what was written before: then the watermark stays where it was. */
 static int make_durable(lx_core *core, lx_log *log, const lx_scan *scan, uint64_t *ret_durable)
 {
     uint32_t watermark = scan->ordered ? lx_watermark_encode(scan->tail) : 0;

@@ -151,7 +151,8 @@ int lx_repair(lx_writer *writer)
     if (rc == LXDB_OK && dirty & LX_DIRTY_COMMIT) {
         if (load(&block->tail) < load(&lock->intent_end))
             rc = cover(writer);
-        /* Odd while slots may be published in part; made even at the end. The fence keeps it before them. */
+        /* Odd while slots may be published in part; made even at the end. The fence keeps it before
+         * them. */
         store(&lock->publish_seq, load(&lock->publish_seq) | 1);
         atomic_thread_fence(memory_order_release);
         if (rc == LXDB_OK)

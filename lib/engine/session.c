@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One hold of the lock lasts this long, or as long as the look at the log took, if that is longer: then all holds
- * together take at most twice as long as they must. */
+/* One hold of the lock lasts this long, or as long as the look at the log took, if that is longer:
+ * then all holds together take at most twice as long as they must. */
 #define HOLD_NS 100000000u
 
 /* The last record of every key in the order of the log, dead or alive, in an index of its own. */

@@ -64,6 +64,8 @@ static int fill(lx_core *core, lx_view *view, lxdb_stat_info *info)
     info->live_bytes = standing.bytes;
     info->dead_bytes = all > standing.bytes ? all - standing.bytes : 0;
     info->position = standing.base + standing.tail;
+    if (view->block == NULL)
+        info->durable = info->position; /* what a reader alone finds in the file */
     info->generation = view->generation;
     info->data_size = file_size(view->log.fd, core->place.path);
     info->index_size = file_size(view->index.fd, core->index_name);

@@ -56,7 +56,8 @@ static void move_watermark(const lx_durable *durable, uint64_t boundary)
     uint64_t now = lx_now_coarse_ms();
     uint64_t last = atomic_load_explicit(&durable->block->watermark_ms, memory_order_relaxed);
 
-    /* relaxed: only a session's file may have one. A session ends when all who may write have closed. */
+    /* relaxed: only a session's file may have one. A session ends when all who may write have
+     * closed. */
     if (!atomic_load_explicit(&durable->block->session, memory_order_relaxed) ||
         now - last < WATERMARK_EVERY_MS ||
         !atomic_compare_exchange_strong_explicit(&durable->block->watermark_ms, &last, now,

@@ -294,8 +294,8 @@ int lx_index_seal(lx_index *index, const struct lx_index_seal *seal)
             segment->checksum = lx_segment_checksum(segment);
         atomic_store_explicit(&entries[i], entry | LX_ENTRY_SEALED, memory_order_relaxed);
     }
-    /* Segments before the head that vouches for them: a loss of power must not leave a new head over old
-     * segments, whose own checksums would be right. */
+    /* Segments before the head that vouches for them: a loss of power must not leave a new head
+     * over old segments, whose own checksums would be right. */
     rc = lx_file_sync(index->fd, index->name);
     if (rc != LXDB_OK)
         return rc;
@@ -617,7 +617,8 @@ void lx_index_load(const lx_index *index, uint64_t *ret_slots, uint64_t *ret_use
         word = 1; /* damaged, or grown beyond this mapping: say nothing of it */
 
     for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {
-        uint64_t entry = atomic_load_explicit(&lx_directory_entries(index, word)[i], memory_order_acquire);
+        uint64_t entry = atomic_load_explicit(&lx_directory_entries(index, word)[i],
+                                              memory_order_acquire);
         if (i >> lx_entry_depth(entry) != 0 ||
             (lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE > length)
             continue;

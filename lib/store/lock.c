@@ -167,8 +167,7 @@ static void taken(struct lx_control_lock *lock, const lx_lock_self *self, enum l
     if (atomic_load_explicit(&lock->holder, memory_order_relaxed) != self->identity) {
         atomic_store_explicit(&lock->holder_pid, self->pid, memory_order_relaxed);
         for (int i = 0; i < 2; i++)
-            atomic_store_explicit(&lock->holder_command[i], self->command[i],
-                                  memory_order_relaxed);
+            atomic_store_explicit(&lock->holder_command[i], self->command[i], memory_order_relaxed);
     }
     atomic_store_explicit(&lock->holder_task, (uint32_t)task, memory_order_relaxed);
     atomic_store_explicit(&lock->holder_since, lx_now_coarse_ms(), memory_order_relaxed);

@@ -132,7 +132,8 @@ static void point_entries(lx_index *index)
     }
 }
 
-/* What the head names must be mapped here: a holder that died may have grown the file further than we knew. */
+/* What the head names must be mapped here: a holder that died may have grown the file further than
+ * we knew. */
 static int reach_recorded(lx_index *index)
 {
     const struct lx_index_head *head = index->head;
@@ -146,8 +147,7 @@ static int reach_recorded(lx_index *index)
     if (rc == LXDB_OK && head->stage != 0) {
         last = head->new_segment[0] > last ? head->new_segment[0] : last;
         last = head->new_segment[1] > last ? head->new_segment[1] : last;
-        rc = last > UINT32_MAX ? LXDB_CORRUPT
-                               : lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
+        rc = last > UINT32_MAX ? LXDB_CORRUPT : lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
     }
     return rc == LXDB_CORRUPT ? lx_index_damaged(index, "a split that is recorded in it") : rc;
 }
