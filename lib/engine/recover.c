@@ -302,14 +302,16 @@ static int clear_tail(lx_core *core, lx_log *log, const lx_scan *scan)
     return rc;
 }
 
-/* A file of length zero, or of zeros: write the header and make it durable, with its name. */
-static int make_header(lx_core *core, lx_log *log)
+/* A new file: write the header unless it is there, and make it durable, with its name. One that has
+ * a header and no record yet may be of a creation whose sync failed, so that is done for it too. */
+static int make_header(lx_core *core, lx_log *log, bool blank)
 {
     uint8_t header[LX_HEADER_SIZE];
-    int rc;
+    int rc = LXDB_OK;
 
     lx_header_encode(header, 0);
-    rc = lx_file_write(log->fd, core->place.path, header, sizeof header, 0);
+    if (blank)
+        rc = lx_file_write(log->fd, core->place.path, header, sizeof header, 0);
     if (rc == LXDB_OK)
         rc = lx_file_sync(log->fd, core->place.path);
     if (rc == LXDB_OK)
@@ -371,8 +373,8 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
                        core->place.path);
     if (rc != LXDB_OK)
         return rc;
-    if (scan.blank) {
-        rc = make_header(core, log);
+    if (scan.blank || (scan.tail == LX_HEADER_SIZE && scan.cut_bytes == 0)) {
+        rc = make_header(core, log, scan.blank);
         if (rc != LXDB_OK)
             goto out;
     }
