@@ -32,8 +32,7 @@
  *   LXDB_NOMEM     out of memory
  *   LXDB_IO        the system refused an operation on a file; errno is kept in lxdb_errmsg()
  *   LXDB_CORRUPT   what is stored contradicts itself; lxdb_errmsg() has the offset
- *   LXDB_CLOSED    the handle, or what the handle was attached to, is gone (after a failed attach
- *                  in a child of fork)
+ *   LXDB_CLOSED    a batch or an iterator that was begun before fork, in the child
  *
  * and that any call which changes the database can give
  *

@@ -140,8 +140,13 @@ static int close_last(lx_core *core, bool alone)
     } else {
         rc = lx_poison_check(core->control, core->place.path);
     }
-    if (rc == LXDB_OK && alone)
-        rc = seal_or_remove(core, view);
+    if (rc == LXDB_OK && alone) { /* a compactor that died may have left its files */
+        rc = lx_file_remove(core->place.dirfd, core->compact_name);
+        if (rc == LXDB_OK)
+            rc = lx_file_remove(core->place.dirfd, core->compact_index_name);
+        if (rc == LXDB_OK)
+            rc = seal_or_remove(core, view);
+    }
     lx_view_unpin(core, view);
     return rc;
 }

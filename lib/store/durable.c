@@ -84,7 +84,7 @@ static int sync_now(const lx_durable *durable)
         if (lx_control_generation(durable->file) != durable->generation)
             return LX_AGAIN; /* the file that failed is not in force any more */
         lx_poison_set(durable->file);
-        return rc;
+        return LXDB_IO; /* whatever the disk said: the commit stands, and is not durable */
     }
     /* If compactions have given the block to a later generation meanwhile, its `durable` is past
      * this already. */
@@ -104,7 +104,8 @@ static void wake_all(struct lx_control_block *block)
     lx_futex_wake(&block->sync_seq, INT32_MAX);
 }
 
-/* Sleep while somebody else syncs. True: it took too long, go and sync. */
+/* Sleep while somebody else syncs. True: it took too long, go and sync; not if it was the deadline
+ * that ended it. */
 static bool sleep_behind_leader(const lx_durable *durable, uint32_t seq, lx_deadline deadline)
 {
     struct lx_control_block *block = durable->block;
@@ -112,10 +113,12 @@ static bool sleep_behind_leader(const lx_durable *durable, uint32_t seq, lx_dead
     uint64_t ns = 2 * usual > SLEEP_MIN_NS ? 2 * usual : SLEEP_MIN_NS;
     uint64_t now = lx_now_ms();
 
-    if (deadline != LX_NEVER && deadline - now < ns / 1000000u)
+    bool cut_short = deadline != LX_NEVER && (deadline <= now || deadline - now < ns / 1000000u);
+
+    if (cut_short)
         ns = (deadline > now ? deadline - now : 0) * 1000000u + 1;
     lx_futex_wait(&block->sync_seq, seq, ns);
-    return atomic_load_explicit(&block->sync_seq, memory_order_acquire) == seq;
+    return !cut_short && atomic_load_explicit(&block->sync_seq, memory_order_acquire) == seq;
 }
 
 int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limit)

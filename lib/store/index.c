@@ -282,12 +282,20 @@ int lx_index_seal(lx_index *index, const struct lx_index_seal *seal)
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_relaxed);
     _Atomic uint64_t *entries = lx_directory_entries(index, word);
     struct lx_index_seal copy = *seal;
-    int rc;
+    int rc = lx_index_reach(index, index->head->segments * LX_SEGMENT_SIZE);
+
+    if (rc != LXDB_OK || lx_directory_depth(word) > LX_DEPTH_MAX ||
+        lx_directory_end(word) > atomic_load_explicit(&index->length, memory_order_relaxed))
+        return rc != LXDB_OK ? rc : lx_index_damaged(index, "its directory");
 
     for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {
         uint64_t entry = atomic_load_explicit(&entries[i], memory_order_relaxed);
         struct lx_segment *segment = lx_index_segment(index, lx_entry_segment(entry));
 
+        if (lx_entry_segment(entry) == 0 ||
+            (lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE >
+                atomic_load_explicit(&index->length, memory_order_relaxed))
+            return lx_index_damaged(index, "a directory entry");
         if (entry & LX_ENTRY_SEALED)
             continue;
         if (i >> lx_entry_depth(entry) == 0)

@@ -80,6 +80,8 @@ bool lx_lock_is_dead(const lx_lock_self *self, uint64_t identity)
     bool held;
     uint64_t at;
 
+    if (identity < LX_BYTE_IDENTITY || identity >> 62 != 0)
+        return false; /* nobody's: the word is damaged */
     if (lx_file_info_get(self->probe_fd, "lock file", &info) != LXDB_OK ||
         !lx_file_id_equal(&info.id, &self->lock_id))
         return false; /* somebody closed or replaced our descriptor: it can say nothing */

@@ -132,8 +132,17 @@ static void point_entries(lx_index *index)
     }
 }
 
-/* What the head names must be mapped here: a holder that died may have grown the file further than
- * we knew. */
+/* Not the head, and not in the directory. */
+static bool may_be_segment(uint64_t word, uint64_t number)
+{
+    uint64_t start = lx_directory_start(word);
+
+    return number != 0 &&
+           (number < start || number >= start + lx_directory_segments(lx_directory_depth(word)));
+}
+
+/* What the head names must make sense, and be mapped here: a holder that died may have grown the
+ * file further than we knew. */
 static int reach_recorded(lx_index *index)
 {
     const struct lx_index_head *head = index->head;
@@ -145,9 +154,18 @@ static int reach_recorded(lx_index *index)
         return lx_index_damaged(index, "its directory");
     rc = lx_index_reach(index, lx_directory_end(word));
     if (rc == LXDB_OK && head->stage != 0) {
-        last = head->new_segment[0] > last ? head->new_segment[0] : last;
-        last = head->new_segment[1] > last ? head->new_segment[1] : last;
-        rc = last > UINT32_MAX ? LXDB_CORRUPT : lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
+        const uint64_t *fresh = head->new_segment;
+
+        last = fresh[0] > last ? fresh[0] : last;
+        last = fresh[1] > last ? fresh[1] : last;
+        if (head->stage > 2 || last > UINT32_MAX || head->depth > lx_directory_depth(word) ||
+            head->where >> head->depth != 0 || !may_be_segment(word, head->old_segment) ||
+            !may_be_segment(word, fresh[0]) || fresh[0] == head->old_segment ||
+            (fresh[1] != 0 && (!may_be_segment(word, fresh[1]) || fresh[1] == fresh[0] ||
+                               fresh[1] == head->old_segment)))
+            rc = LXDB_CORRUPT;
+        else
+            rc = lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
     }
     return rc == LXDB_CORRUPT ? lx_index_damaged(index, "a split that is recorded in it") : rc;
 }
@@ -225,10 +243,11 @@ static int double_directory(lx_index *index)
 }
 
 /* Choose `n` fresh segments: from the free list, else behind the last. */
-static int choose(lx_index *index, uint32_t n, uint64_t ret_numbers[2], uint64_t *ret_free,
-                  uint64_t *ret_segments)
+static int choose(lx_index *index, uint32_t n, uint64_t in_force, uint64_t ret_numbers[2],
+                  uint64_t *ret_free, uint64_t *ret_segments)
 {
     struct lx_index_head *head = index->head;
+    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
     uint64_t free_head = head->free_head;
     uint64_t segments = head->segments;
     int rc;
@@ -241,6 +260,9 @@ static int choose(lx_index *index, uint32_t n, uint64_t ret_numbers[2], uint64_t
                 return lx_index_damaged(index, "its free list");
             if (rc != LXDB_OK)
                 return rc;
+            if (!may_be_segment(word, free_head) || free_head == in_force ||
+                (i == 1 && free_head == ret_numbers[0]))
+                return lx_index_damaged(index, "its free list");
             ret_numbers[i] = free_head;
             free_head = lx_index_segment(index, free_head)->next_free;
         } else {
@@ -271,13 +293,15 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
     uint64_t numbers[2], free_after = 0, segments_after = 0;
     int rc;
 
+    if (depth > lx_directory_depth(word))
+        return lx_index_damaged(index, "the depth of a segment");
     if (two && depth == lx_directory_depth(word)) {
         rc = double_directory(index);
         if (rc != LXDB_OK)
             return rc;
     }
     segments_before = head->segments;
-    rc = choose(index, two ? 2 : 1, numbers, &free_after, &segments_after);
+    rc = choose(index, two ? 2 : 1, lx_entry_segment(entry), numbers, &free_after, &segments_after);
     if (rc != LXDB_OK)
         return rc;
     head->old_segment = lx_entry_segment(entry);

@@ -60,3 +60,22 @@ tests_api_json_verdict_LDADD = $(TEST_LIBS_INTERNAL)
 dist_check_SCRIPTS += tests/api/json_python.sh
 TESTS += tests/api/json_python.sh
 EXTRA_DIST += tests/api/json_python.py
+
+# Codes that take a fault to reach: it is made at the doors to the system.
+check_PROGRAMS += tests/api/codes
+tests_api_codes_SOURCES = tests/api/codes.c $(API_HARNESS)
+tests_api_codes_LDADD = $(TEST_LIBS_INTERNAL)
+tests_api_codes_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc \
+	-Wl,--wrap=realloc -Wl,--wrap=statx -Wl,--wrap=fstatfs -Wl,--wrap=fstatfs64
+TESTS += tests/api/codes
+
+check_PROGRAMS += tests/api/sync_modes
+tests_api_sync_modes_SOURCES = tests/api/sync_modes.c $(API_HARNESS)
+tests_api_sync_modes_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/api/sync_modes
+
+# What was broken once.
+check_PROGRAMS += tests/api/regressions
+tests_api_regressions_SOURCES = tests/api/regressions.c $(API_HARNESS)
+tests_api_regressions_LDADD = $(TEST_LIBS)
+TESTS += tests/api/regressions

@@ -94,11 +94,6 @@ const char *steps_name(size_t step)
     return names[step];
 }
 
-bool steps_is_named(size_t step)
-{
-    return step >= IO_COUNT;
-}
-
 static void hit(size_t step)
 {
     if (plan == NULL)

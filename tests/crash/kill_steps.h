@@ -26,8 +26,6 @@ struct step_plan {
 
 size_t steps_count(void);
 const char *steps_name(size_t step);
-/* A step of a protocol, not a call of the operating system. */
-bool steps_is_named(size_t step);
 
 /* Put the table of file operations in place, with syncs that do nothing: a SIGKILL loses no page.
  * Before the first lxdb_open(). */

@@ -276,7 +276,8 @@ int ledger_read_getting(const ledger *book, lxdb *db, ledger_state *ret_state)
     return LXDB_OK;
 }
 
-void ledger_read_closed(const char *path, ledger_state *ret_state, uint64_t *ret_dead_bytes)
+/* The live records of a closed file, and the bytes of the dead ones. */
+static void read_closed(const char *path, ledger_state *ret_state, uint64_t *ret_dead_bytes)
 {
     static const uint8_t closed[10] = {'L', 'X', 'D', 'B', 0, 1, 0, 0, 0, 0};
     uint64_t records = 0, bytes = 0, dead = 0;
@@ -381,4 +382,45 @@ unsigned ledger_settle(ledger *book, const ledger_state *state)
             ledger_withdraw(book, role);
     }
     return made;
+}
+
+static ledger_state iterated, got;
+
+unsigned ledger_check(ledger *book, lxdb *db, const char *when)
+{
+    lxdb_stat_info stat;
+    uint64_t count;
+    unsigned made;
+
+    CHECK_OK(db, ledger_read_iterating(book, db, &iterated));
+    CHECK_OK(db, ledger_read_getting(book, db, &got));
+    CHECK(memcmp(iterated.versions, got.versions, book->highest * sizeof(uint32_t)) == 0,
+          "%s: an iteration and single reads differ", when);
+    made = ledger_settle(book, &iterated);
+    CHECK_OK(db, lxdb_count(db, &count));
+    CHECK(count == iterated.records, "%s: lxdb_count gives %llu of %llu records", when,
+          (unsigned long long)count, (unsigned long long)iterated.records);
+    CHECK_OK(db, lxdb_stat(db, &stat));
+    CHECK(stat.records == iterated.records && stat.live_bytes == iterated.bytes,
+          "%s: the counters say %llu records of %llu bytes, there are %llu of %llu", when,
+          (unsigned long long)stat.records, (unsigned long long)stat.live_bytes,
+          (unsigned long long)iterated.records, (unsigned long long)iterated.bytes);
+    CHECK(stat.index_used >= iterated.records && stat.index_used <= stat.index_slots,
+          "%s: %llu of %llu slots of the index are in use for %llu records", when,
+          (unsigned long long)stat.index_used, (unsigned long long)stat.index_slots,
+          (unsigned long long)iterated.records);
+    CHECK(stat.lock_pid == 0, "%s: process %u holds the writer lock", when, stat.lock_pid);
+    return made;
+}
+
+void ledger_check_closed(const ledger *book, const char *path, uint64_t dead_bytes)
+{
+    uint64_t dead;
+
+    read_closed(path, &got, &dead);
+    CHECK(memcmp(book->versions, got.versions, sizeof(got.versions)) == 0,
+          "the closed file holds something else");
+    CHECK(dead == dead_bytes, "the closed file has %llu dead bytes, counted were %llu",
+          (unsigned long long)dead, (unsigned long long)dead_bytes);
+    harness_check_closed(path, got.records);
 }

@@ -19,7 +19,7 @@
 
 #define LEDGER_KEYS 32768u
 #define LEDGER_KEY_LEN 9u
-#define LEDGER_DEAD 0u              /* the version of a key that is not there */
+#define LEDGER_DEAD 0u                   /* the version of a key that is not there */
 #define LEDGER_LARGE (UINT32_C(1) << 24) /* a version with this bit has a value of 100 KiB */
 
 /* Whose change is in doubt. */
@@ -77,14 +77,18 @@ void ledger_withdraw(ledger *book, int role);
 /* Read everything, through an iteration or key by key. They return the library's code. */
 int ledger_read_iterating(const ledger *book, lxdb *db, ledger_state *ret_state);
 int ledger_read_getting(const ledger *book, lxdb *db, ledger_state *ret_state);
-/* The live records of a file that must be closed, by the table of version 1 alone: status bytes are
- * believed, every byte belongs to a whole record. Gives the bytes of its dead records. */
-void ledger_read_closed(const char *path, ledger_state *ret_state, uint64_t *ret_dead_bytes);
-
 /* Fails unless the state is the acknowledged one, with each change in doubt made or not made.
  * Gives a bit for each role whose change was made. */
 unsigned ledger_compare(const ledger *book, const ledger_state *state);
 /* The same, and what was in doubt is settled. */
 unsigned ledger_settle(ledger *book, const ledger_state *state);
+
+/* Everything that can be read agrees with each other and with the ledger: an iteration, single
+ * reads, the counters. Nobody may be writing, or hold the writer lock. Settles what was in doubt,
+ * and gives a bit for each role whose change was made. */
+unsigned ledger_check(ledger *book, lxdb *db, const char *when);
+/* The file is closed, and holds the same by the table of version 1 alone: status bytes are
+ * believed, every byte belongs to a whole record. So many bytes are of dead ones. */
+void ledger_check_closed(const ledger *book, const char *path, uint64_t dead_bytes);
 
 #endif

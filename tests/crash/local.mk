@@ -1,1 +1,39 @@
 # SPDX-License-Identifier: MIT
+# Death and refusal at every step.
+
+# The core once more, with the steps of its protocols named; kill_steps.c has lx_step().
+check_LTLIBRARIES += tests/crash/libsteps.la
+tests_crash_libsteps_la_SOURCES = $(lib_libcore_la_SOURCES)
+tests_crash_libsteps_la_CPPFLAGS = $(AM_CPPFLAGS) -DLX_STEPS
+tests_crash_libsteps_la_LIBADD = $(lib_libcore_la_LIBADD)
+
+check_PROGRAMS += tests/crash/kill_points
+tests_crash_kill_points_SOURCES = \
+	tests/crash/kill_points.c \
+	tests/crash/kill_steps.c \
+	tests/crash/kill_steps.h \
+	tests/crash/ledger.c \
+	tests/crash/ledger.h \
+	$(concurrency_harness)
+tests_crash_kill_points_LDADD = tests/crash/libsteps.la
+TESTS += tests/crash/kill_points
+
+check_PROGRAMS += tests/crash/faults
+tests_crash_faults_SOURCES = \
+	tests/crash/fault.c \
+	tests/crash/fault.h \
+	tests/crash/faults.c \
+	tests/crash/ledger.c \
+	tests/crash/ledger.h \
+	$(concurrency_harness)
+tests_crash_faults_LDADD = $(TEST_LIBS_INTERNAL)
+tests_crash_faults_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
+	-Wl,--wrap=lx_file_rewrites_allocate
+TESTS += tests/crash/faults
+
+# What was broken once.
+check_PROGRAMS += tests/crash/regressions
+tests_crash_regressions_SOURCES = tests/crash/regressions.c $(API_HARNESS)
+tests_crash_regressions_LDADD = tests/crash/libsteps.la $(CMOCKA_LIBS)
+TESTS += tests/crash/regressions

@@ -75,3 +75,33 @@ check_PROGRAMS += tests/unit/scan_conformance
 tests_unit_scan_conformance_SOURCES = tests/unit/scan_conformance.c
 tests_unit_scan_conformance_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/unit/scan_conformance
+
+check_PROGRAMS += tests/unit/control
+tests_unit_control_SOURCES = tests/unit/control.c
+tests_unit_control_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/control
+
+check_PROGRAMS += tests/unit/lock
+tests_unit_lock_SOURCES = tests/unit/lock.c
+tests_unit_lock_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/lock
+
+check_PROGRAMS += tests/unit/log
+tests_unit_log_SOURCES = tests/unit/log.c
+tests_unit_log_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/log
+
+check_PROGRAMS += tests/unit/index
+tests_unit_index_SOURCES = tests/unit/index.c
+tests_unit_index_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/index
+
+check_PROGRAMS += tests/unit/split
+tests_unit_split_SOURCES = tests/unit/split.c
+tests_unit_split_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/split
+
+check_PROGRAMS += tests/unit/durable
+tests_unit_durable_SOURCES = tests/unit/durable.c
+tests_unit_durable_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/durable

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Promises that were broken once, where the public interface and files made by hand suffice to
+ * show it. Those that take a death or a stop at a named step are in tests/crash/regressions.c.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define HEADER_SIZE 10u
+#define WATERMARK 6u /* its offset in the header, four bytes */
+#define HOUR_MS 3600000u
+#define SEGMENT 20480u /* unit of the index file */
+
+/* ---- Files by hand --------------------------------------------------------------------------- */
+
+static uint32_t crc32_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (size_t i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+/* A record with a key and a value shorter than 256 bytes; the end of it is returned. The CRC takes
+ * the status byte as it was at birth. */
+static uint8_t *add_record(uint8_t *at, uint8_t status, const char *key, const char *value)
+{
+    size_t key_len = strlen(key), value_len = strlen(value), len = 7 + key_len + value_len;
+    uint32_t crc;
+
+    memset(at, 0, 7);
+    at[0] = 1;
+    at[2] = (uint8_t)key_len;
+    at[6] = (uint8_t)value_len;
+    memcpy(at + 7, key, key_len);
+    memcpy(at + 7 + key_len, value, value_len);
+    crc = crc32_of(at, len);
+    at[0] = status;
+    for (int i = 0; i < 4; i++)
+        at[len + (size_t)i] = (uint8_t)(crc >> (24 - 8 * i));
+    return at + len + 4;
+}
+
+/* What a writer that knows no delete markers leaves: "deleted" is dead by its status byte alone. */
+static void write_file_of_others(const char *path)
+{
+    uint8_t bytes[128] = {'L', 'X', 'D', 'B', 0, 1};
+    uint8_t *end = add_record(bytes + HEADER_SIZE, 1, "alive", "1");
+
+    end = add_record(end, 0, "deleted", "2");
+    write_file(path, bytes, (size_t)(end - bytes));
+}
+
+static uint32_t watermark_of(const char *path)
+{
+    size_t len;
+    uint8_t *bytes = read_file(path, &len);
+    uint32_t mark;
+
+    assert_true(len >= HEADER_SIZE);
+    mark = (uint32_t)bytes[WATERMARK] << 24 | (uint32_t)bytes[WATERMARK + 1] << 16 |
+           (uint32_t)bytes[WATERMARK + 2] << 8 | bytes[WATERMARK + 3];
+    free(bytes);
+    return mark;
+}
+
+static lxdb *open_keeping(const char *path)
+{
+    lxdb_options options = {
+        .size = sizeof options, .helpers = LXDB_HELPERS_KEEP, .sync = LXDB_SYNC_FULL};
+    lxdb *db = NULL;
+
+    assert_ok(lxdb_open(path, &options, &db));
+    return db;
+}
+
+/* ---- Watermark ------------------------------------------------------------------------------- */
+
+static void flush_before_any_write_leaves_no_watermark(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_file_of_others(fixture->path);
+    fixture->db = open_database(fixture->path);
+    assert_ok(lxdb_flush(fixture->db));
+    assert_int_equal(watermark_of(fixture->path), 0);
+}
+
+static void wait_durable_before_any_write_leaves_no_watermark(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t position = 0;
+
+    write_file_of_others(fixture->path);
+    fixture->db = open_database(fixture->path);
+    assert_ok(lxdb_position(fixture->db, &position));
+    assert_ok(lxdb_wait_durable(fixture->db, position, 10000));
+    assert_int_equal(watermark_of(fixture->path), 0);
+}
+
+static void flush_and_die(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    child_require_code(lxdb_flush(db), LXDB_OK, "flush");
+    die_now();
+}
+
+static void flush_before_any_write_brings_no_deleted_key_back(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_file_of_others(fixture->path);
+    run_child_killed(flush_and_die, fixture);
+    fixture->db = open_database(fixture->path);
+    check_missing(fixture->db, "deleted");
+    check_value(fixture->db, "alive", "1");
+}
+
+static void last_writer_ends_its_session_beside_a_reader(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb *reader;
+
+    put(fixture->db, "key", "value");
+    reader = open_with(fixture->path, LXDB_RDONLY);
+    check_value(reader, "key", "value");
+    assert_int_not_equal(watermark_of(fixture->path), 0);
+    close_database(fixture);
+    assert_int_equal(watermark_of(fixture->path), 0);
+    check_value(reader, "key", "value");
+    assert_ok(lxdb_close(reader));
+}
+
+/* ---- Interval mode --------------------------------------------------------------------------- */
+
+static void close_in_interval_mode_syncs_what_it_wrote(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_options options = {
+        .size = sizeof options, .sync = LXDB_SYNC_INTERVAL, .sync_interval_ms = HOUR_MS};
+    lxdb *writer = NULL;
+    lxdb_stat_info info;
+
+    assert_ok(lxdb_open(fixture->path, &options, &writer));
+    put(writer, "key", "value");
+    assert_ok(lxdb_stat(fixture->db, &info));
+    assert_true(info.durable < info.position);
+    assert_ok(lxdb_close(writer));
+    assert_ok(lxdb_stat(fixture->db, &info));
+    assert_true(info.durable >= info.position);
+}
+
+/* ---- A kept index ---------------------------------------------------------------------------- */
+
+static void kept_index_with_damaged_segments_is_made_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *index = in_directory(fixture, "test.lxdb-index");
+    uint8_t *bytes;
+    size_t len;
+
+    fixture->db = open_keeping(fixture->path);
+    fill(fixture->db, 5000);
+    close_database(fixture);
+    bytes = read_file(index, &len);
+    assert_true(len > 3 * SEGMENT);
+    for (size_t at = 2 * SEGMENT; at + SEGMENT <= len; at += SEGMENT)
+        memset(bytes + at + 64, 0, SEGMENT / 2); /* of its slots: they look empty */
+    write_file(index, bytes, len);
+    free(bytes);
+    fixture->db = open_keeping(fixture->path);
+    check_filled(fixture->db, 5000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_in_directory(flush_before_any_write_leaves_no_watermark),
+        test_in_directory(wait_durable_before_any_write_leaves_no_watermark),
+        test_in_directory(flush_before_any_write_brings_no_deleted_key_back),
+        test_in_database(last_writer_ends_its_session_beside_a_reader),
+        test_in_database(close_in_interval_mode_syncs_what_it_wrote),
+        test_in_directory(kept_index_with_damaged_segments_is_made_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Promises that were broken once, where it takes a death or a stop at a named step of the library
+ * (built with LX_STEPS) to show it.
+ */
+#include "tests/api/harness.h"
+
+#include "store/layout.h"
+#include "sys/io.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEYS 64u
+#define BUSY_MS 5000u
+
+/* What a library built with LX_STEPS calls; see base/assert.h. */
+void lx_step(const char *name);
+
+static const char *armed_step; /* NULL: none */
+static int armed_signal;
+
+void lx_step(const char *name)
+{
+    if (armed_step != NULL && strcmp(armed_step, name) == 0) {
+        armed_step = NULL;
+        raise(armed_signal);
+    }
+}
+
+static void arm(const char *step, int signal)
+{
+    armed_signal = signal;
+    armed_step = step;
+}
+
+static lxdb *open_quietly(const char *path, uint32_t flags, uint32_t busy_ms)
+{
+    lxdb_options options = {.size = sizeof options, .flags = flags, .busy_timeout_ms = busy_ms};
+    lxdb *db = NULL;
+
+    assert_ok(lxdb_open(path, &options, &db));
+    return db;
+}
+
+/* ---- A swap that its compactor did not finish ------------------------------------------------ */
+
+static const char *dying_at;
+
+static void die_compacting(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    arm(dying_at, SIGKILL);
+    (void)lxdb_compact(db, NULL);
+}
+
+static void compaction_after_a_compactor_died(struct fixture *fixture, const char *step)
+{
+    lxdb *third;
+
+    for (int round = 0; round < 3; round++)
+        fill(fixture->db, 10);
+    dying_at = step;
+    run_child_killed(die_compacting, fixture);
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    put(fixture->db, "key-3", "after");
+    check_value(fixture->db, "key-3", "after");
+    third = open_quietly(fixture->path, 0, BUSY_MS);
+    check_value(third, "key-3", "after");
+    check_count(third, 10);
+    assert_ok(lxdb_close(third));
+}
+
+static void compaction_finishes_a_swap_recorded_by_a_dead_compactor(void **state)
+{
+    compaction_after_a_compactor_died(*state, "compact-recorded");
+}
+
+static void compaction_finishes_a_swap_with_one_name_renamed(void **state)
+{
+    compaction_after_a_compactor_died(*state, "compact-data-renamed");
+}
+
+static void compaction_finishes_a_swap_with_both_names_renamed(void **state)
+{
+    compaction_after_a_compactor_died(*state, "compact-index-renamed");
+}
+
+static void compaction_finishes_a_swap_already_published(void **state)
+{
+    compaction_after_a_compactor_died(*state, "compact-published");
+}
+
+/* ---- Many keys while a batch is repaired ----------------------------------------------------- */
+
+static lxdb *watcher; /* asked before every store of the repair; NULL: not now */
+static unsigned asked, torn, wrong;
+
+static void ask(void)
+{
+    lxdb *db = watcher;
+    unsigned first = 0, last = KEYS - 1;
+    lxdb_item items[2] = {{.key = &first, .key_len = sizeof first},
+                          {.key = &last, .key_len = sizeof last}};
+    int rc;
+
+    if (db == NULL)
+        return;
+    watcher = NULL;
+    asked++;
+    if (lxdb_read_begin(db) != LXDB_OK)
+        wrong++;
+    rc = lxdb_peek_many(db, items, 2);
+    if (rc == LXDB_OK && *(const char *)items[0].value != *(const char *)items[1].value)
+        torn++;
+    if (rc != LXDB_OK && rc != LXDB_BUSY)
+        wrong++;
+    lxdb_read_end(db);
+    watcher = db;
+}
+
+static void asking_store(void *to, const void *from, size_t len)
+{
+    ask();
+    lx_io_system.store(to, from, len);
+}
+
+static ssize_t asking_pwrite(int fd, const void *buf, size_t len, off_t off)
+{
+    ask();
+    return lx_io_system.pwrite(fd, buf, len, off);
+}
+
+static int commit_batch(lxdb *db, const char *value)
+{
+    lxdb_batch *batch = NULL;
+    int rc = lxdb_batch_begin(db, &batch);
+
+    for (unsigned i = 0; rc == LXDB_OK && i < KEYS; i++)
+        rc = lxdb_batch_write(batch, &i, sizeof i, value, 1);
+    return rc == LXDB_OK ? lxdb_batch_commit(batch, NULL, NULL) : rc;
+}
+
+static void die_committing(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    arm("commit-committed", SIGKILL);
+    (void)commit_batch(db, "b");
+}
+
+static void peek_many_during_repair_of_a_batch_sees_all_or_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct lx_io asking = lx_io_system;
+    lxdb *reader;
+
+    assert_ok(commit_batch(fixture->db, "a"));
+    reader = open_quietly(fixture->path, LXDB_RDONLY, 1);
+    run_child_killed(die_committing, fixture);
+    asking.store = asking_store;
+    asking.pwrite = asking_pwrite;
+    asked = torn = wrong = 0;
+    lx_io = &asking;
+    watcher = reader;
+    put(fixture->db, "other", "x");
+    watcher = NULL;
+    lx_io = &lx_io_system;
+    assert_true(asked > KEYS);
+    assert_int_equal(torn, 0);
+    assert_int_equal(wrong, 0);
+    assert_ok(lxdb_close(reader));
+}
+
+/* ---- Waiting for a stopped holder ------------------------------------------------------------ */
+
+static _Atomic bool waiter_done;
+static int waiter_rc;
+
+static void *write_behind_holder(void *db)
+{
+    waiter_rc = lxdb_write(db, "waited", 6, "1", 1);
+    atomic_store(&waiter_done, true);
+    return NULL;
+}
+
+static pid_t stop_a_holder(const struct fixture *fixture)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        lxdb *db = NULL;
+
+        child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+        arm("commit-declared", SIGSTOP);
+        (void)lxdb_write(db, "held", 4, "1", 1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+/* Until somebody sleeps on the writer lock: its word says so. */
+static void await_waiter(const struct fixture *fixture)
+{
+    int fd = open(in_directory(fixture, "test.lxdb-lock"), O_RDONLY | O_CLOEXEC);
+    uint64_t word = 0;
+
+    assert_true(fd >= 0);
+    while ((word & 1) == 0 && !atomic_load(&waiter_done))
+        assert_int_equal(pread(fd, &word, sizeof word, offsetof(struct lx_control_file, lock)),
+                         sizeof word);
+    close(fd);
+}
+
+/* `call` with a grace period to be waited for, and a thread of ours waiting for a stopped holder:
+ * it is to return before that thread does. */
+static void check_does_not_wait(struct fixture *fixture, void (*call)(lxdb *other))
+{
+    lxdb *other = open_with(in_directory(fixture, "other.lxdb"), 0);
+    pthread_t waiter;
+    bool waited;
+    pid_t holder;
+
+    put(other, "key", "value");
+    close_database(fixture);
+    fixture->db = open_quietly(fixture->path, 0, BUSY_MS);
+    put(fixture->db, "key", "value");
+    holder = stop_a_holder(fixture);
+    atomic_store(&waiter_done, false);
+    assert_int_equal(pthread_create(&waiter, NULL, write_behind_holder, fixture->db), 0);
+    await_waiter(fixture);
+    assert_ok(lxdb_compact(other, NULL));
+    call(other);
+    waited = atomic_load(&waiter_done);
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+    pthread_join(waiter, NULL);
+    assert_false(waited);
+    assert_ok(waiter_rc);
+}
+
+static void close_it(lxdb *other)
+{
+    assert_ok(lxdb_close(other));
+}
+
+/* Often enough that one falls into the grace period of the helper. */
+static void fork_often(lxdb *other)
+{
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(0);
+        waitpid(pid, NULL, 0);
+    }
+    assert_ok(lxdb_close(other));
+}
+
+static void close_of_another_database_does_not_wait_for_a_stopped_holder(void **state)
+{
+    check_does_not_wait(*state, close_it);
+}
+
+static void fork_does_not_wait_for_a_stopped_holder(void **state)
+{
+    check_does_not_wait(*state, fork_often);
+}
+
+/* ---- A kept index and a loss of power -------------------------------------------------------- */
+
+static ino_t index_ino;
+static unsigned synced_before_clean;
+
+/* Whether the index file, if `fd` is that, does not say yet that it is clean. */
+static int watching_fdatasync(int fd)
+{
+    struct stat info;
+    uint64_t clean = 1;
+    off_t at = (off_t)(offsetof(struct lx_index_head, seal) +
+                       offsetof(struct lx_index_seal, clean));
+
+    if (fstat(fd, &info) == 0 && info.st_ino == index_ino &&
+        pread(fd, &clean, sizeof clean, at) == sizeof clean && clean == 0)
+        synced_before_clean++;
+    return lx_io_system.fdatasync(fd);
+}
+
+/* Else a loss of power could leave a new head over old segments, whose own checksums are right. */
+static void kept_index_is_synced_before_it_is_marked_clean(void **state)
+{
+    struct fixture *fixture = *state;
+    struct lx_io watching = lx_io_system;
+    lxdb_options options = {.size = sizeof options, .helpers = LXDB_HELPERS_KEEP};
+    const char *index = in_directory(fixture, "test.lxdb-index");
+    struct stat info;
+
+    close_database(fixture);
+    assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
+    put(fixture->db, "key", "value");
+    assert_int_equal(stat(index, &info), 0);
+    index_ino = info.st_ino;
+    synced_before_clean = 0;
+    watching.fdatasync = watching_fdatasync;
+    lx_io = &watching;
+    close_database(fixture);
+    lx_io = &lx_io_system;
+    assert_int_equal(stat(index, &info), 0);
+    assert_int_equal(info.st_ino, index_ino);
+    assert_true(synced_before_clean > 0);
+}
+
+/* ---- A private reader and a recovery --------------------------------------------------------- */
+
+static const char *scanned;
+static unsigned maps, maps_held;
+
+/* Whether somebody who wants to be alone would be refused, while the scan maps what it reads. */
+static void *watching_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LX_BYTE_DATA, .l_len = 1};
+    int probe = fd >= 0 ? open(scanned, O_RDWR | O_CLOEXEC) : -1;
+
+    if (probe >= 0) {
+        maps++;
+        if (fcntl(probe, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+            maps_held++;
+        close(probe);
+    }
+    return lx_io_system.mmap(addr, len, prot, flags, fd, off);
+}
+
+/* Else a recovery could cut the file under the scan, and a writer come and go unnoticed. */
+static void private_reader_keeps_others_from_being_alone_while_it_scans(void **state)
+{
+    struct fixture *fixture = *state;
+    struct lx_io watching = lx_io_system;
+
+    fill(fixture->db, 100);
+    close_database(fixture);
+    scanned = fixture->path;
+    maps = maps_held = 0;
+    watching.mmap = watching_mmap;
+    lx_io = &watching;
+    fixture->db = open_with(fixture->path, LXDB_RDONLY);
+    lx_io = &lx_io_system;
+    assert_true(maps > 0);
+    assert_int_equal(maps_held, maps);
+    check_filled(fixture->db, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_in_database(compaction_finishes_a_swap_recorded_by_a_dead_compactor),
+        test_in_database(compaction_finishes_a_swap_with_one_name_renamed),
+        test_in_database(compaction_finishes_a_swap_with_both_names_renamed),
+        test_in_database(compaction_finishes_a_swap_already_published),
+        test_in_database(peek_many_during_repair_of_a_batch_sees_all_or_none),
+        test_in_database(kept_index_is_synced_before_it_is_marked_clean),
+        test_in_database(private_reader_keeps_others_from_being_alone_while_it_scans),
+        test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
+        test_in_database(fork_does_not_wait_for_a_stopped_holder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
