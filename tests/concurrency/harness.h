@@ -45,10 +45,9 @@ typedef struct harness_case {
     void (*run)(void);
 } harness_case;
 
-#define HARNESS_CASE(function)                                                                     \
-    {                                                                                              \
-#function, function                                                                        \
-    }
+/* clang-format off */
+#define HARNESS_CASE(function) {#function, function}
+/* clang-format on */
 
 /* Run the cases; the result is the exit status: 0, 1, or 77 if every case was skipped. */
 int harness_main(int argc, char **argv, const harness_case *cases, size_t n);
