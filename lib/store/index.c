@@ -107,6 +107,8 @@ static inline int probe(lx_index *index, lx_log *log, struct lx_segment *segment
             }
             if ((slot ^ hash) >> LX_SLOT_OFFSET_BITS != 0 || slot == LX_SLOT_MARKER)
                 continue;
+            /* almost surely the record: its next lines come while the first is waited for */
+            lx_log_prefetch(log, (slot & LX_SLOT_OFFSET_MASK) + LX_LINE);
             rc = lx_log_match(log, slot & LX_SLOT_OFFSET_MASK, key, key_len, &ret_found->entry);
             if (rc == LXDB_NOTFOUND)
                 continue;
