@@ -378,6 +378,11 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
         if (rc != LXDB_OK)
             goto out;
     }
+    if (scan.ordered) { /* a compaction may have died between giving the file its name and syncing that */
+        rc = lx_dir_sync(&core->place);
+        if (rc != LXDB_OK)
+            goto out;
+    }
     lx_step("recover-planned");
     build.repair_status = scan.ordered;
     rc = clear_tail(core, log, &scan);

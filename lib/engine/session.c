@@ -153,7 +153,7 @@ static int write_again(struct fix *fix, const lx_entry *entry)
     if (rc != LXDB_OK)
         return rc;
     lx_index_replace(found.at, slot);
-    return lx_log_set_status(&view->log, entry->record, 0);
+    return LXDB_OK; /* the old copy is killed by a later chunk, once this one is on the disk */
 }
 
 /* Make order and status agree on one record. LXDB_BUSY: enough for this hold of the lock. */
@@ -204,6 +204,13 @@ static int agree_chunk(lx_writer *writer)
 
     uint64_t started = lx_now_ns(), took;
 
+    /* what replaces a record is on the disk before that is killed, and all of it before W says
+     * so */
+    rc = lx_log_sync(&writer->view->log);
+    if (rc != LXDB_OK) {
+        lx_poison_set(writer->core->control);
+        return rc;
+    }
     agree.at = atomic_load(&block->tail);
     rc = lx_log_reach(&writer->view->log, agree.at);
     if (rc != LXDB_OK)
@@ -218,10 +225,10 @@ static int agree_chunk(lx_writer *writer)
     agree.until_ns = lx_now_ns() + (took > HOLD_NS ? took : HOLD_NS);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, fix_event, &fix);
-    if (rc == LXDB_OK)
-        atomic_store(&block->agreed, 1);
-    else if (rc == LXDB_BUSY)
+    if (rc == LXDB_BUSY || (rc == LXDB_OK && agree.done != 0))
         rc = LX_AGAIN;
+    else if (rc == LXDB_OK)
+        atomic_store(&block->agreed, 1);
     lx_index_close(&agree.last);
     lx_scan_free(&scan);
     return rc;

@@ -32,6 +32,15 @@ tests_crash_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=lx_file_rewrites_allocate
 TESTS += tests/crash/faults
 
+# Loss of power, on a simulated disk.
+check_PROGRAMS += tests/crash/powerloss
+tests_crash_powerloss_SOURCES = \
+	tests/crash/powerloss.c \
+	tests/crash/simdisk.c \
+	tests/crash/simdisk.h
+tests_crash_powerloss_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/crash/powerloss
+
 # What was broken once.
 check_PROGRAMS += tests/crash/regressions
 tests_crash_regressions_SOURCES = tests/crash/regressions.c $(API_HARNESS)
