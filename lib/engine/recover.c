@@ -378,7 +378,8 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
         if (rc != LXDB_OK)
             goto out;
     }
-    if (scan.ordered) { /* a compaction may have died between giving the file its name and syncing that */
+    /* a compaction may have died between giving the file its name and syncing that */
+    if (scan.ordered) {
         rc = lx_dir_sync(&core->place);
         if (rc != LXDB_OK)
             goto out;
