@@ -7,7 +7,7 @@
 readme=$top_srcdir/README.md
 first=$top_srcdir/docs/examples/first.c
 build=$(cd "${top_builddir:?}" && pwd)
-mkdir "$tmp/bin" "$tmp/pkgconfig" "$tmp/work"
+mkdir "$tmp/bin" "$tmp/pkgconfig" "$tmp/try"
 
 # block LANGUAGE: the contents of all blocks of that language.
 block()
@@ -33,15 +33,15 @@ PKG_CONFIG_PATH=$tmp/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 LD_LIBRARY_PATH=$build/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export PATH PKG_CONFIG_PATH LD_LIBRARY_PATH
 
-block c >"$tmp/work/first.c"
+block c >"$tmp/try/first.c"
 awk 'code; /^ \*\/$/ { code = 1 }' "$first" >"$tmp/first"
-check_that readme_has_a_program [ -s "$tmp/work/first.c" ]
-check_that program_is_that_of_the_examples diff "$tmp/first" "$tmp/work/first.c"
+check_that readme_has_a_program [ -s "$tmp/try/first.c" ]
+check_that program_is_that_of_the_examples diff "$tmp/first" "$tmp/try/first.c"
 
 block console | sed -n 's/^\$ //p' >"$tmp/typed"
 block console | sed '/^\$ /d' >"$tmp/expected"
 check_that readme_has_sessions [ "$(wc -l <"$tmp/typed")" -ge 10 ]
 check_that sessions_compile_the_program grep -q '^cc .*pkg-config' "$tmp/typed"
-(cd "$tmp/work" && sh "$tmp/typed") >"$tmp/out" 2>&1
+(cd "$tmp/try" && sh "$tmp/typed") >"$tmp/out" 2>&1
 check_that sessions_print_what_they_say diff "$tmp/expected" "$tmp/out"
 finish
