@@ -527,9 +527,8 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
         if (changes[i].found)
             rc = lx_log_set_status(log, changes[i].old_record, 0);
-    if (LX_UNLIKELY(
-            rc !=
-            LXDB_OK)) /* only where stores are calls; `dirty` makes the next holder finish it */
+    /* Only where stores are calls. `dirty` makes the next holder finish what is committed. */
+    if (LX_UNLIKELY(rc != LXDB_OK))
         return lx_fail(
             LXDB_IO,
             "%s: committed, but a store into the file failed, so it shows only after the "
