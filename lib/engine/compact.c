@@ -20,8 +20,8 @@
  *
  * A death before 6 leaves files that the next compactor, or whoever is alone, removes. A death
  * after it is finished by the next holder of the writer lock, with lx_compact_roll_forward();
- * openers meanwhile use the new files as they are. Whoever is alone after all have died takes the file that has the name:
- * both hold every committed record.
+ * openers meanwhile use the new files as they are. Whoever is alone after all have died takes the
+ * file that has the name: both hold every committed record.
  *
  * Batches need no GROUP in the new file: it is synced whole, and below the watermark a GROUP groups
  * nothing.
