@@ -56,6 +56,7 @@ struct core {
     _Atomic(const char *) case_name;
     _Atomic(const char *) phase;
     _Atomic uint64_t deadline_ms;
+    _Atomic uint64_t case_began_ms;
     _Atomic int cases_run;
     _Atomic int cases_skipped;
     _Atomic int failed; /* claimed by the first failure */
@@ -72,6 +73,7 @@ static struct slot *self; /* NULL in the supervisor */
 static uint64_t seed;
 static uint64_t scale = 1;
 static uint64_t deadline_s = 60;
+static uint64_t seconds; /* a case is to go on for so long; 0: for a number of rounds */
 static char directory[4096];
 
 /* ---- Time, chance ---------------------------------------------------------------------------- */
@@ -140,6 +142,13 @@ static uint64_t environment_number(const char *name, uint64_t otherwise)
 unsigned harness_rounds(unsigned rounds)
 {
     return (unsigned)(rounds * scale);
+}
+
+bool harness_goes_on(unsigned round, unsigned rounds)
+{
+    if (seconds == 0)
+        return round < harness_rounds(rounds);
+    return harness_now_ms() - atomic_load(&core->case_began_ms) < seconds * 1000u;
 }
 
 /* ---- Failure --------------------------------------------------------------------------------- */
@@ -535,6 +544,7 @@ static void direct(void *arg)
         if (!case_wanted(plan, plan->cases[i].name))
             continue;
         atomic_store(&core->case_name, plan->cases[i].name);
+        atomic_store(&core->case_began_ms, harness_now_ms());
         harness_phase("start");
         start = harness_now_ms();
         plan->cases[i].run();
@@ -643,7 +653,8 @@ static void prepare(void)
     seed = environment_number("LXDB_TEST_SEED",
                               mix((uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec));
     scale = environment_number("LXDB_TEST_SCALE", 1);
-    deadline_s = environment_number("LXDB_TEST_DEADLINE", 60) * scale;
+    seconds = environment_number("LXDB_TEST_SECONDS", 0);
+    deadline_s = environment_number("LXDB_TEST_DEADLINE", 60) * scale + seconds;
     core = mmap(NULL, sizeof(*core), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     (void)snprintf(directory, sizeof(directory), "%s/lxdb-test-XXXXXX",
                    base != NULL && base[0] != '\0' ? base : "/tmp");

@@ -23,6 +23,7 @@
  * Environment (read by these programs, never by the library):
  *   LXDB_TEST_SEED      the seed printed by an earlier run
  *   LXDB_TEST_SCALE     multiplies the rounds (default 1)
+ *   LXDB_TEST_SECONDS   how long each case that asks harness_goes_on() lasts, in place of rounds
  *   LXDB_TEST_DEADLINE  seconds a phase may take (default 60, times the scale)
  *   LXDB_TEST_KEEP      when set, files of a failed run stay
  *   LXDB_TEST_HOLD      when set, a hung run is left as it is for a debugger
@@ -57,6 +58,8 @@ void harness_skip(const char *why);
 
 /* `rounds` times LXDB_TEST_SCALE. */
 unsigned harness_rounds(unsigned rounds);
+/* Whether another round is to follow: as long as LXDB_TEST_SECONDS says, else harness_rounds(). */
+bool harness_goes_on(unsigned round, unsigned rounds);
 
 /* A new phase: names it in reports and restarts the deadline. */
 void harness_phase(const char *name);

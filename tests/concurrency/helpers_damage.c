@@ -304,7 +304,7 @@ static void helpers_damaged_between_sessions_change_no_answer(void)
 
     patient_make(&patient, "patient");
     other_make(&patient);
-    for (unsigned round = 0; round < harness_rounds(ROUNDS); round++) {
+    for (unsigned round = 0; harness_goes_on(round, ROUNDS); round++) {
         harness_phase("session after damage");
         crashes = harness_below(&patient.rng, 3) == 0;
         session_have(&patient, crashes);

@@ -254,7 +254,7 @@ static void pid_namespaces_holder_of_same_pid_is_awaited_then_repaired(void)
     world->path = harness_path("namespaces");
     db = harness_open(world->path, (lxdb_options){0});
     (void)inner_start(&survivor_place, &survivor_outer);
-    for (unsigned round = 0; round < harness_rounds(ROUNDS); round++) {
+    for (unsigned round = 0; harness_goes_on(round, ROUNDS); round++) {
         harness_phase("stop the holder");
         give_order(&world->sides[1], WRITE);
         victim = inner_start(&victim_place, &victim_outer);
