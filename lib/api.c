@@ -86,7 +86,8 @@ struct stored {
     uint8_t small[256];
 };
 
-static int stored_make(const lxdb *db, const void *key, size_t key_len, struct stored *ret_stored)
+static inline int stored_make(const lxdb *db, const void *key, size_t key_len,
+                              struct stored *ret_stored)
 {
     uint8_t *to = ret_stored->small;
 
@@ -105,6 +106,12 @@ static int stored_make(const lxdb *db, const void *key, size_t key_len, struct s
     memcpy(to + db->prefix_len, key, key_len);
     ret_stored->key = to;
     return LXDB_OK;
+}
+
+static inline void stored_free(struct stored *stored)
+{
+    if (LX_UNLIKELY(stored->heap != NULL))
+        free(stored->heap);
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -208,7 +215,7 @@ int lx_op_put(lxdb *db, enum lx_put_mode mode, const void *key, size_t key_len, 
     change.tag = tag;
     change.remove = false;
     rc = lx_commit_one(db->core, &change, expectations[mode]);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -245,7 +252,7 @@ int lxdb_delete(lxdb *db, const void *key, size_t key_len)
     change.tag = -1;
     change.remove = true;
     rc = lx_commit_one(db->core, &change, LX_PRESENT);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -260,7 +267,7 @@ int lxdb_exists(lxdb *db, const void *key, size_t key_len)
     if (rc != LXDB_OK)
         return rc;
     rc = lx_get_exists(db->core, stored.key, stored.len);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -277,7 +284,7 @@ int lxdb_read(lxdb *db, const void *key, size_t key_len, void *buf, size_t cap, 
     if (rc != LXDB_OK)
         return rc;
     rc = lx_get_copy(db->core, stored.key, stored.len, buf, cap, ret_len);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -295,7 +302,7 @@ int lx_op_read_alloc(lxdb *db, const void *key, size_t key_len, int tag, void **
     if (rc != LXDB_OK)
         return rc;
     rc = lx_get_alloc(db->core, stored.key, stored.len, tag, ret_value, ret_len);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -330,7 +337,7 @@ int lxdb_peek(lxdb *db, const void *key, size_t key_len, const void **ret_value,
     if (rc != LXDB_OK)
         return rc;
     rc = lx_section_peek(db->core, stored.key, stored.len, ret_value, ret_len);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 
@@ -705,7 +712,7 @@ static int modify(lxdb *db, const void *key, size_t key_len, lx_change *change,
     change->remove = false;
     change->seed = 0;
     rc = lx_modify(db->core, change, decide, arg);
-    free(stored.heap);
+    stored_free(&stored);
     return rc;
 }
 

@@ -11,6 +11,7 @@ lib_libcore_la_SOURCES = \
 	lib/base/error.c \
 	lib/base/error.h \
 	lib/base/hash.h \
+	lib/base/tags.h \
 	lib/engine/batch.c \
 	lib/engine/batch.h \
 	lib/engine/close.c \
@@ -59,6 +60,7 @@ lib_libcore_la_SOURCES = \
 	lib/store/lock.h \
 	lib/store/log.c \
 	lib/store/log.h \
+	lib/store/probe.h \
 	lib/store/split.c \
 	lib/sys/fds.c \
 	lib/sys/fds.h \

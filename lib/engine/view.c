@@ -68,6 +68,25 @@ int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standin
     return LXDB_OK;
 }
 
+int lx_view_enter_slowly(lx_core *core, lx_view **ret_view)
+{
+    for (;;) {
+        int rc = lx_core_refresh(core);
+
+        if (rc == LXDB_OK && lx_view_enter_at_once(core, ret_view))
+            return LXDB_OK;
+        if (rc == LX_AGAIN) { /* a private core, looked after: its view is good for this call */
+            _urcu_bp_read_lock();
+            *ret_view = rcu_dereference(core->view);
+            if (*ret_view != NULL)
+                return LXDB_OK;
+            _urcu_bp_read_unlock();
+        } else if (rc != LXDB_OK) {
+            return rc;
+        }
+    }
+}
+
 int lx_view_get(lx_core *core, lx_view **ret_view)
 {
     int rc = lx_view_enter(core, ret_view);

@@ -11,45 +11,40 @@
 
 #include "engine/core.h"
 
+#include <urcu/static/pointer.h>
 #include <urcu/static/urcu-bp.h>
 #include <urcu-pointer.h>
+
+/* Enter with the view in force, if it is at hand. */
+static inline bool lx_view_enter_at_once(lx_core *core, lx_view **ret_view)
+{
+    const _Atomic uint64_t *generation;
+    lx_view *view;
+
+    /* acquire: the view of this attachment; pairs with the store in open.c attached() */
+    if (LX_UNLIKELY(atomic_load_explicit(&core->epoch, memory_order_acquire) != lx_fork_epoch))
+        return false;
+    _urcu_bp_read_lock();
+    view = _rcu_dereference(core->view);
+    generation = atomic_load_explicit(&core->generation, memory_order_relaxed);
+    /* acquire: the block before its generation; pairs with lx_control_publish() */
+    if (LX_LIKELY(view != NULL &&
+                  view->generation == atomic_load_explicit(generation, memory_order_acquire))) {
+        *ret_view = view;
+        return true;
+    }
+    _urcu_bp_read_unlock();
+    return false;
+}
+
+/* The same once the core was attached or looked after, whatever it takes. */
+int lx_view_enter_slowly(lx_core *core, lx_view **ret_view);
 
 /* Enter the read side with the view in force. Nothing to leave when the result is not LXDB_OK. */
 static inline int lx_view_enter(lx_core *core, lx_view **ret_view)
 {
-    for (;;) {
-        int rc;
-
-        /* acquire: the view of this attachment; pairs with the store in open.c attached() */
-        if (LX_LIKELY(atomic_load_explicit(&core->epoch, memory_order_acquire) == lx_fork_epoch)) {
-            _urcu_bp_read_lock();
-            lx_view *view = rcu_dereference(core->view);
-            const _Atomic uint64_t *generation = atomic_load_explicit(&core->generation,
-                                                                      memory_order_relaxed);
-
-            /* acquire: the block before its generation; pairs with lx_control_publish() */
-            if (LX_LIKELY(view != NULL &&
-                          view->generation ==
-                              atomic_load_explicit(generation, memory_order_acquire))) {
-                *ret_view = view;
-                return LXDB_OK;
-            }
-            _urcu_bp_read_unlock();
-        }
-        rc = lx_core_refresh(core);
-        if (rc == LX_AGAIN) { /* a private core, looked after: its view is good for this call */
-            _urcu_bp_read_lock();
-            lx_view *view = rcu_dereference(core->view);
-            if (view != NULL) {
-                *ret_view = view;
-                return LXDB_OK;
-            }
-            _urcu_bp_read_unlock();
-            continue;
-        }
-        if (rc != LXDB_OK)
-            return rc;
-    }
+    return LX_LIKELY(lx_view_enter_at_once(core, ret_view)) ? LXDB_OK
+                                                            : lx_view_enter_slowly(core, ret_view);
 }
 
 static inline void lx_view_leave(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The index: probing, publishing, keeping. Splits are in split.c; invariants in index.h. */
-#include "store/index.h"
+#include "store/probe.h"
 
 #include "sys/host.h"
 
@@ -46,84 +46,72 @@ int lx_index_damaged(const lx_index *index, const char *what)
     return LX_DAMAGED;
 }
 
-/* The directory word and the entry of a hash, in bounds. */
-static inline int locate(lx_index *index, uint64_t hash, uint64_t *ret_word, uint64_t *ret_entry)
+int lx_index_locate_slowly(lx_index *index, uint64_t hash, uint64_t *ret_word, uint64_t *ret_entry)
 {
-    /* acquire: the entries of a new directory; pairs with the release in split.c
-     * double_directory() */
+    /* acquire: as in lx_index_locate() */
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
-    uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
-    uint64_t at = hash & (lx_directory_entries_count(word) - 1);
-    uint64_t end = lx_directory_end(word);
     uint64_t entry;
+    int rc = lx_directory_depth(word) > LX_DEPTH_MAX
+                 ? LXDB_CORRUPT
+                 : lx_index_reach(index, lx_directory_end(word));
 
-    if (LX_UNLIKELY(lx_directory_depth(word) > LX_DEPTH_MAX || end > length)) {
-        int rc = lx_directory_depth(word) > LX_DEPTH_MAX ? LXDB_CORRUPT
-                                                         : lx_index_reach(index, end);
-        if (rc == LXDB_CORRUPT)
-            return lx_index_damaged(index, "its directory");
-        if (rc != LXDB_OK)
-            return rc;
-    }
-    /* acquire: the slots of a new segment; pairs with the release in split.c point_entries() */
-    entry = atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_acquire);
-    end = (lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE;
-    if (LX_UNLIKELY(end > length || lx_entry_segment(entry) == 0)) {
-        int rc = lx_entry_segment(entry) == 0 ? LXDB_CORRUPT : lx_index_reach(index, end);
-        if (rc == LXDB_CORRUPT)
-            return lx_index_damaged(index, "a directory entry");
-        if (rc != LXDB_OK)
-            return rc;
-    }
-    if (LX_UNLIKELY(entry & LX_ENTRY_SEALED)) {
-        int rc = lx_index_verify(index, entry);
-        if (rc != LXDB_OK)
-            return rc;
-    }
+    if (rc == LXDB_CORRUPT)
+        return lx_index_damaged(index, "its directory");
+    if (rc != LXDB_OK)
+        return rc;
+    entry = atomic_load_explicit(lx_directory_entry(index, word, hash), memory_order_acquire);
+    rc = lx_entry_segment(entry) == 0
+             ? LXDB_CORRUPT
+             : lx_index_reach(index, (lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE);
+    if (rc == LXDB_CORRUPT)
+        return lx_index_damaged(index, "a directory entry");
+    if (rc == LXDB_OK && entry & LX_ENTRY_SEALED)
+        rc = lx_index_verify(index, entry);
+    if (rc != LXDB_OK)
+        return rc;
     *ret_word = word;
     *ret_entry = entry;
     return LXDB_OK;
 }
 
-/* Probe one segment. */
-static inline int probe(lx_index *index, lx_log *log, struct lx_segment *segment, const void *key,
-                        size_t key_len, uint64_t hash, lx_found *ret_found)
+/* Probe one segment. After LXDB_NOTFOUND all its slots that count were loaded before. */
+static int probe(lx_index *index, lx_log *log, struct lx_segment *segment, const void *key,
+                 size_t key_len, uint64_t hash, lx_found *ret_found)
 {
     uint32_t b = lx_hash_bucket(hash);
 
     for (uint32_t n = 0; n < LX_BUCKETS; n++) {
         struct lx_bucket *bucket = &segment->buckets[b];
-        bool empty = false;
 
-        for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++) {
+        for (uint32_t rest = lx_tags_match(bucket->slots, hash); LX_LIKELY(rest != 0);
+             rest &= rest - 1) {
+            _Atomic uint64_t *at = &bucket->slots[__builtin_ctz(rest)];
             /* acquire: the bytes of the record; pairs with the release in lx_index_replace()
              * and lx_segment_insert() */
-            uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
+            uint64_t slot = atomic_load_explicit(at, memory_order_acquire);
             int rc;
 
-            if (slot == LX_SLOT_EMPTY) {
-                empty = true;
-                continue;
-            }
-            if ((slot ^ hash) >> LX_SLOT_OFFSET_BITS != 0 || slot == LX_SLOT_MARKER)
+            if ((slot ^ hash) > LX_SLOT_OFFSET_MASK || !lx_slot_is_record(slot))
                 continue;
             /* almost surely the record: its next lines come while the first is waited for */
             lx_log_prefetch(log, (slot & LX_SLOT_OFFSET_MASK) + LX_LINE);
             rc = lx_log_match(log, slot & LX_SLOT_OFFSET_MASK, key, key_len, &ret_found->entry);
-            if (rc == LXDB_NOTFOUND)
-                continue;
+            if (LX_LIKELY(rc == LXDB_OK)) {
+                ret_found->at.slot = at;
+                ret_found->at.segment = segment;
+                return rc;
+            }
             if (rc == LXDB_CORRUPT)
                 return lx_index_damaged(index, "a slot leads to no record");
-            if (rc == LXDB_OK) {
-                ret_found->at.slot = &bucket->slots[i];
-                ret_found->at.segment = segment;
-            }
-            return rc;
+            if (rc != LXDB_NOTFOUND)
+                return rc;
         }
-        if (empty)
-            return LXDB_NOTFOUND;
+        if (lx_bucket_has_empty(bucket))
+            break;
         b = b + 1 == LX_BUCKETS ? 0 : b + 1;
     }
+    /* acquire: the slots before what the caller loads to confirm the miss */
+    atomic_thread_fence(memory_order_acquire);
     return LXDB_NOTFOUND;
 }
 
@@ -131,16 +119,16 @@ int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
                   lx_found *ret_found)
 {
     uint64_t word, entry, word_after, entry_after;
-    int rc = locate(index, hash, &word, &entry);
+    int rc = lx_index_locate(index, hash, &word, &entry);
 
     while (rc == LXDB_OK) {
         rc = probe(index, log, lx_index_segment(index, lx_entry_segment(entry)), key, key_len, hash,
                    ret_found);
         if (rc != LXDB_NOTFOUND)
             return rc;
-        /* A miss counts if the segment was in force all the while. The slots were loaded with
-         * acquire, so these loads come after them. */
-        rc = locate(index, hash, &word_after, &entry_after);
+        /* A miss counts if the segment was in force all the while: these loads come after those
+         * of the slots. */
+        rc = lx_index_locate(index, hash, &word_after, &entry_after);
         if (rc != LXDB_OK || (word_after == word && entry_after == entry))
             return rc != LXDB_OK ? rc : LXDB_NOTFOUND;
         word = word_after;
@@ -195,7 +183,7 @@ int lx_index_each(lx_index *index, uint64_t limit,
     for (uint64_t i = 0;; i++) {
         uint64_t word, entry, word_after, entry_after;
         struct lx_segment *segment;
-        int rc = locate(index, i, &word, &entry);
+        int rc = lx_index_locate(index, i, &word, &entry);
 
         if (rc != LXDB_OK)
             return rc;
@@ -219,7 +207,7 @@ int lx_index_each(lx_index *index, uint64_t limit,
                         return rc;
                 }
             }
-            rc = locate(index, i, &word_after, &entry_after);
+            rc = lx_index_locate(index, i, &word_after, &entry_after);
             if (rc != LXDB_OK)
                 return rc;
             word = entry_after == entry ? 0 : 1;
@@ -492,7 +480,7 @@ int lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t nee
 {
     uint64_t word, entry;
     const struct lx_segment *segment;
-    int rc = locate(index, hash, &word, &entry);
+    int rc = lx_index_locate(index, hash, &word, &entry);
 
     if (rc != LXDB_OK)
         return rc;

@@ -180,6 +180,13 @@ static inline struct lx_segment *lx_index_segment(const lx_index *index, uint64_
     return (struct lx_segment *)(void *)(index->map.base + number * LX_SEGMENT_SIZE);
 }
 
+/* The entry of a hash in the directory of a word. */
+static inline _Atomic uint64_t *lx_directory_entry(const lx_index *index, uint64_t word,
+                                                   uint64_t hash)
+{
+    return &lx_directory_entries(index, word)[hash & (lx_directory_entries_count(word) - 1)];
+}
+
 /* LX_DAMAGED, with a sentence. */
 int lx_index_damaged(const lx_index *index, const char *what);
 /* Put a slot into the first free place from its home on, where its key is not there. False: there

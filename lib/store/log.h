@@ -51,6 +51,29 @@ void lx_log_close(lx_log *log); /* a zeroed log is fine */
  * LXDB_CORRUPT (without a sentence): the file is shorter. */
 int lx_log_reach(lx_log *log, uint64_t need);
 
+static inline uint64_t lx_word_at(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Whether two keys of this length are equal. Most keys are two or four words long, overlapping
+ * ones, and compared sooner than memcmp() is called. */
+static inline bool lx_keys_equal(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    uint64_t differs;
+
+    if (LX_UNLIKELY(len < 8 || len > 32))
+        return memcmp(a, b, len) == 0;
+    differs = (lx_word_at(a) ^ lx_word_at(b)) | (lx_word_at(a + len - 8) ^ lx_word_at(b + len - 8));
+    if (len > 16)
+        differs |= (lx_word_at(a + 8) ^ lx_word_at(b + 8)) |
+                   (lx_word_at(a + len - 16) ^ lx_word_at(b + len - 16));
+    return differs == 0;
+}
+
 /* The slow half of lx_log_match(): not a plain record of this key length. */
 int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry);
 
@@ -73,7 +96,7 @@ static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_
         /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
         if (LX_LIKELY(size <= length - off && k != 0 &&
                       (p[0] == 1 || (p[0] == 0 && k != LX_CONTROL_KEY_LEN)))) {
-            if (k != key_len || memcmp(p + LX_RECORD_HEADER, key, key_len) != 0)
+            if (k != key_len || !lx_keys_equal(p + LX_RECORD_HEADER, key, key_len))
                 return LXDB_NOTFOUND;
             ret_entry->off = ret_entry->record = off;
             ret_entry->len = size;

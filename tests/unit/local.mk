@@ -16,6 +16,11 @@ tests_unit_crc_SOURCES = tests/unit/crc.c
 tests_unit_crc_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/unit/crc
 
+check_PROGRAMS += tests/unit/tags
+tests_unit_tags_SOURCES = tests/unit/tags.c
+tests_unit_tags_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/tags
+
 check_PROGRAMS += tests/unit/hash
 tests_unit_hash_SOURCES = tests/unit/hash.c
 tests_unit_hash_LDADD = $(TEST_LIBS_INTERNAL)
