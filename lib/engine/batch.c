@@ -47,6 +47,7 @@ struct lx_batch {
     size_t used, capacity;
     struct op *ops;
     size_t count, ops_capacity;
+    bool only_writes;  /* no creates, no deletes */
     struct work *work; /* one block, that holds four arrays one after the other */
     size_t work_capacity;
 };
@@ -61,6 +62,7 @@ int lx_batch_begin(lx_core *core, lx_batch **ret_batch)
         return lx_fail(LXDB_NOMEM, "out of memory");
     batch->core = core;
     batch->used = batch->count = 0;
+    batch->only_writes = true;
     *ret_batch = batch;
     return LXDB_OK;
 }
@@ -132,6 +134,7 @@ int lx_batch_add(lx_batch *batch, enum lx_batch_op op, const void *prefix, size_
     rc = make_space(batch, size);
     if (rc != LXDB_OK)
         return rc;
+    batch->only_writes &= op == LX_BATCH_WRITE;
     batch->ops[batch->count++] = (struct op){batch->used, stored_key, stored_value, op, true, 0, 0};
     p = batch->arena + batch->used;
     lx_record_encode_head(p, op != LX_BATCH_DELETE, stored_key, stored_value);
@@ -166,31 +169,31 @@ static void insertion_sort(struct ranked *list, size_t n)
     }
 }
 
-/* By rank, then by position: counting passes over the top 24 bits, lowest digit first, then the few
- * that are equal there. `spare` has room for n. */
+/* By rank, then by position: counting passes over the top bytes, the lowest first, as many as leave
+ * few that are equal there; those are sorted by insertion. `spare` has room for n. */
 static void sort_ranked(struct ranked *list, struct ranked *spare, size_t n)
 {
+    unsigned passes = n <= 32 ? 0 : n <= 2048 ? 1 : n <= 524288 ? 2 : 3;
     struct ranked *from = list, *to = spare;
 
-    if (n > 32) {
-        for (unsigned shift = 40; shift < 64; shift += 8) {
-            size_t starts[256] = {0}, sum = 0;
-            struct ranked *swap = from;
+    for (unsigned shift = 64 - 8 * passes; shift < 64; shift += 8) {
+        size_t starts[256] = {0}, sum = 0;
+        struct ranked *swap = from;
 
-            for (size_t i = 0; i < n; i++)
-                starts[(from[i].rank >> shift) & 255]++;
-            for (size_t i = 0; i < 256; i++) {
-                size_t count = starts[i];
-                starts[i] = sum;
-                sum += count;
-            }
-            for (size_t i = 0; i < n; i++)
-                to[starts[(from[i].rank >> shift) & 255]++] = from[i];
-            from = to;
-            to = swap;
+        for (size_t i = 0; i < n; i++)
+            starts[(from[i].rank >> shift) & 255]++;
+        for (size_t i = 0; i < 256; i++) {
+            size_t count = starts[i];
+            starts[i] = sum;
+            sum += count;
         }
-        memcpy(list, from, n * sizeof *list); /* three passes end in the spare */
+        for (size_t i = 0; i < n; i++)
+            to[starts[(from[i].rank >> shift) & 255]++] = from[i];
+        from = to;
+        to = swap;
     }
+    if (from != list)
+        memcpy(list, from, n * sizeof *list);
     insertion_sort(list, n);
 }
 
@@ -318,6 +321,10 @@ static int prepare(lx_many *many, lx_writer *writer, size_t *ret_n)
         return rc;
     commit->deleted = 0;
     commit->failed_at = SIZE_MAX;
+    if (commit->batch->only_writes) {
+        *ret_n = commit->count;
+        return LXDB_OK;
+    }
     for (size_t i = 0; i < commit->batch->count; i++)
         if (commit->batch->ops[i].first)
             walk_key(commit, i);

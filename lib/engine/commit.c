@@ -366,14 +366,13 @@ static int secure_slots(lx_writer *writer, lx_change *changes, size_t n, const u
 
 /* ---- the steps ------------------------------------------------------------------------------- */
 
+/* One that is too large to be encoded in one piece. */
 static int write_record(lx_log *log, const lx_change *change)
 {
     uint64_t at = change->at;
     uint8_t tag = (uint8_t)change->tag;
     int rc;
 
-    if (LX_LIKELY(change->encoded != NULL))
-        return lx_log_store(log, at, change->encoded, (size_t)lx_change_size(change));
     rc = lx_log_store(log, at, change->head, LX_RECORD_HEADER);
     at += LX_RECORD_HEADER;
     if (rc == LXDB_OK)
@@ -404,14 +403,25 @@ static int write_records(lx_log *log, uint64_t tail, uint64_t size, lx_change *c
             return rc;
         at += sizeof group;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n;) {
+        const uint8_t *run = changes[i].encoded;
+        uint64_t from = at;
         int rc;
 
         changes[i].at = at;
-        rc = write_record(log, &changes[i]);
+        at += lx_change_size(&changes[i]);
+        if (LX_UNLIKELY(run == NULL)) {
+            rc = write_record(log, &changes[i++]);
+        } else {
+            /* those of a batch mostly lie one behind the other */
+            for (i++; i < n && changes[i].encoded == run + (at - from); i++) {
+                changes[i].at = at;
+                at += lx_change_size(&changes[i]);
+            }
+            rc = lx_log_store(log, from, run, (size_t)(at - from));
+        }
         if (rc != LXDB_OK)
             return rc;
-        at += lx_change_size(&changes[i]);
     }
     return LXDB_OK;
 }
