@@ -558,13 +558,11 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     if (n > 1) /* release: the slots before the even number; pairs with acquire in get.c */
         atomic_store_explicit(&writer->lock->publish_seq, seq + 1, memory_order_release);
     lx_step("commit-published");
-    if (LX_UNLIKELY(!whole ||
-                    rc != LXDB_OK)) /* committed; whoever comes next repairs the rest or fails */
-        return rc != LXDB_OK ? rc
-                             : lx_fail(LXDB_CORRUPT,
-                                       "%s: the index has no slot left where there should be some: "
-                                       "it is damaged; a compaction makes a new one",
-                                       log->name);
+    if (LX_UNLIKELY(!whole)) /* committed; whoever comes next repairs the rest or fails */
+        return lx_fail(LXDB_CORRUPT,
+                       "%s: the index has no slot left where there should be some: it is damaged; "
+                       "a compaction makes a new one",
+                       log->name);
     conclude(writer, tail + size, changes[n - 1].at); /* 5 */
     lx_step("commit-concluded");
     return LXDB_OK;
