@@ -81,6 +81,7 @@ static uint64_t serve(lx_core *core)
 {
     uint64_t now = lx_now_coarse_ms();
     uint64_t next = now + LOOK_EVERY_MS;
+    bool wanted;
     lx_view *view;
 
     /* also takes the view of the generation in force, so that an idle process lets go of the old
@@ -89,8 +90,11 @@ static uint64_t serve(lx_core *core)
         return next;
     if (view->block != NULL && !core->readonly)
         next = serve_flush(core, view, now, next);
+    /* A commit may have asked while the last compaction was about to begin, which it then did. */
+    wanted = atomic_exchange(&core->compact_wanted, false) && view->block != NULL &&
+             lx_compaction_due(core, view->block, 1);
     lx_view_unpin(core, view);
-    if (atomic_exchange(&core->compact_wanted, false)) {
+    if (wanted) {
         lxdb_progress progress = {report, core};
         lx_limit limit = {core->options.busy_timeout_ms, 0};
         int rc = lx_compact(core, &progress, 0, false, &limit);
