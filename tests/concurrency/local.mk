@@ -17,7 +17,8 @@ concurrency_programs = \
 	tests/concurrency/pid_namespaces \
 	tests/concurrency/threads \
 	tests/concurrency/read_only \
-	tests/concurrency/helpers_damage
+	tests/concurrency/helpers_damage \
+	tests/concurrency/bounded_space
 
 check_PROGRAMS += $(concurrency_programs)
 TESTS += $(concurrency_programs)
@@ -55,3 +56,7 @@ tests_concurrency_read_only_LDADD = $(TEST_LIBS)
 tests_concurrency_helpers_damage_SOURCES = \
 	tests/concurrency/helpers_damage.c $(concurrency_harness)
 tests_concurrency_helpers_damage_LDADD = $(TEST_LIBS)
+
+tests_concurrency_bounded_space_SOURCES = \
+	tests/concurrency/bounded_space.c $(concurrency_harness)
+tests_concurrency_bounded_space_LDADD = $(TEST_LIBS)
