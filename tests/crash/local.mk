@@ -32,6 +32,16 @@ tests_crash_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=lx_file_rewrites_allocate
 TESTS += tests/crash/faults
 
+# A disk without room.
+check_PROGRAMS += tests/crash/full_disk
+tests_crash_full_disk_SOURCES = \
+	tests/crash/full_disk.c \
+	tests/crash/ledger.c \
+	tests/crash/ledger.h \
+	$(concurrency_harness)
+tests_crash_full_disk_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/crash/full_disk
+
 # Loss of power, on a simulated disk.
 check_PROGRAMS += tests/crash/powerloss
 tests_crash_powerloss_SOURCES = \
