@@ -288,12 +288,14 @@ static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
         uint64_t grown = allocated;
 
         rc = lx_log_grow(log, allocated, need, &grown);
+        /* A delete does without the reserve. If there is none yet, as in the first commit of a
+         * session, the rest of the file's last block may be enough, and that is allocated. */
+        if (rc == LXDB_NOSPACE && only_deletes)
+            rc = least <= allocated ? LXDB_OK : lx_log_grow(log, allocated, least, &grown);
         if (grown > allocated) {
             atomic_store_explicit(&block->allocated, grown, memory_order_relaxed);
             set_relaxed(&block->touched, 0);
         }
-        if (rc == LXDB_NOSPACE && only_deletes && least <= allocated)
-            rc = LXDB_OK;
         if (rc != LXDB_OK)
             return rc;
     }

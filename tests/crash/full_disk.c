@@ -150,6 +150,14 @@ static uint64_t disk_free(void)
     return info.f_bavail * info.f_frsize;
 }
 
+static uint64_t file_size(const char *path)
+{
+    struct stat info;
+
+    CHECK(stat(path, &info) == 0, "%s: %s", path, strerror(errno));
+    return (uint64_t)info.st_size;
+}
+
 static bool there_is(const struct world *world, const char *suffix)
 {
     char path[512];
@@ -814,11 +822,103 @@ static void disk_with_a_journal_fills_up_and_nothing_is_lost(void)
     disk_end();
 }
 
+/* ---- The first change of a session ----------------------------------------------------------- */
+
+#define SMALL_KEYS 100u
+#define SMALL_KEY_LEN 3u
+#define SMALL_DELETE (LX_RECORD_OVERHEAD + SMALL_KEY_LEN)
+
+/* A closed database that ends `slack` bytes before the end of a block, with its helper files. */
+static void make_with_slack(const char *path, uint64_t slack)
+{
+    static const char padding[BLOCK];
+    lxdb *db = harness_open(path, (lxdb_options){.helpers = LXDB_HELPERS_KEEP});
+    uint64_t size = 10 + SMALL_KEYS * (SMALL_DELETE + 1) + LX_RECORD_OVERHEAD + 1;
+    char key[16];
+
+    for (unsigned i = 0; i < SMALL_KEYS; i++) {
+        (void)snprintf(key, sizeof(key), "k%02u", i);
+        CHECK_OK(db, lxdb_write(db, key, SMALL_KEY_LEN, "v", 1));
+    }
+    CHECK_OK(db, lxdb_write(db, "p", 1, padding, (2 * BLOCK - slack - size) % BLOCK));
+    CHECK_OK(NULL, lxdb_close(db));
+    CHECK((file_size(path) + slack) % BLOCK == 0, "the file has %llu bytes",
+          (unsigned long long)file_size(path));
+}
+
+/* How many deletes find room. */
+static uint64_t drop_small(lxdb *db)
+{
+    char key[16];
+    uint64_t n = 0;
+    int rc = LXDB_OK;
+
+    while (rc == LXDB_OK && n < SMALL_KEYS) {
+        (void)snprintf(key, sizeof(key), "k%02u", (unsigned)n);
+        rc = lxdb_delete(db, key, SMALL_KEY_LEN);
+        n += rc == LXDB_OK;
+    }
+    CHECK(n == SMALL_KEYS || rc == LXDB_NOSPACE, "a delete gave %s: %s", lxdb_strerror(rc),
+          lxdb_errmsg(db));
+    return n;
+}
+
+/* Nothing but those records. A first write that found no room may have left the file longer, by the
+ * zeros to the end of its last block. */
+static void check_small(const char *path, uint64_t records)
+{
+    lxdb_report report;
+
+    CHECK_OK(NULL, lxdb_verify(path, &report, NULL));
+    CHECK(report.crashed == 0 && report.bytes_cut == 0, "%s was not closed cleanly", path);
+    CHECK(report.records_live == records, "%llu records instead of %llu",
+          (unsigned long long)report.records_live, (unsigned long long)records);
+    CHECK(report.file_size - report.tail < BLOCK, "%llu bytes behind the log",
+          (unsigned long long)(report.file_size - report.tail));
+}
+
+/* A session begins with no more room than there is in the last block: so much of it as a PAD takes
+ * has to stay free. */
+static void deletes_of_a_new_session_on_a_full_disk_use_the_rest_of_the_last_block(void)
+{
+    static const uint64_t slacks[] = {0, 1, 24, 25, 38, 39, 40, 53, 100, 1000, 4000};
+    struct world *world;
+    int filler;
+
+    if (!disk_make("^has_journal"))
+        return;
+    world = world_new("first");
+    filler = harness_start("filler", filler_run, world);
+    for (size_t i = 0; i < sizeof(slacks) / sizeof(slacks[0]); i++) {
+        uint64_t room = slacks[i] < LX_PAD_SIZE_MIN ? 0 : slacks[i] - LX_PAD_SIZE_MIN;
+        uint64_t most = room / SMALL_DELETE < SMALL_KEYS ? room / SMALL_DELETE : SMALL_KEYS;
+        const char *path = harness_path("slack");
+        uint64_t made;
+        lxdb *db;
+
+        make_with_slack(path, slacks[i]);
+        filler_do(world, FULL);
+        db = harness_open(path, (lxdb_options){.helpers = LXDB_HELPERS_KEEP});
+        made = drop_small(db);
+        CHECK(made == most, "%llu deletes in %llu bytes", (unsigned long long)made,
+              (unsigned long long)slacks[i]);
+        CHECK_OK(NULL, lxdb_close(db));
+        check_small(path, SMALL_KEYS + 1 - made);
+        filler_do(world, EMPTY);
+        harness_count("first deletes made", made != 0);
+        harness_count("first deletes refused", made == 0);
+    }
+    filler_do(world, QUIT);
+    harness_wait(filler);
+    disk_end();
+}
+
 int main(int argc, char **argv)
 {
     static const harness_case cases[] = {
         HARNESS_CASE(disk_without_a_journal_fills_up_and_nothing_is_lost),
         HARNESS_CASE(disk_with_a_journal_fills_up_and_nothing_is_lost),
+        HARNESS_CASE(deletes_of_a_new_session_on_a_full_disk_use_the_rest_of_the_last_block),
     };
 
     return harness_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
