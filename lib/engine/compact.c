@@ -221,6 +221,16 @@ static int copy_event(void *arg, const lx_scan_event *event)
 
 /* ---- the passes ------------------------------------------------------------------------------ */
 
+/* Room for what is appended meanwhile, if it is there once both files have what they must have. */
+static void take_slack(struct copy *copy)
+{
+    uint64_t more = copy->allocated + SLACK;
+
+    if (lx_file_allocate(copy->log.fd, copy->log.name, copy->allocated, SLACK) == LXDB_OK &&
+        lx_log_reach(&copy->log, more) == LXDB_OK)
+        copy->allocated = more;
+}
+
 static int start_files(struct copy *copy)
 {
     lx_core *core = copy->core;
@@ -235,13 +245,9 @@ static int start_files(struct copy *copy)
     if (rc != LXDB_OK)
         return rc;
     rc = lx_file_copy_access(copy->old->log.fd, fd, core->compact_name);
-    copy->allocated = LX_HEADER_SIZE + bytes + SLACK;
+    copy->allocated = LX_HEADER_SIZE + bytes + LX_PAD_SIZE_MIN;
     if (rc == LXDB_OK)
         rc = lx_file_allocate(fd, core->compact_name, 0, copy->allocated);
-    if (rc == LXDB_NOSPACE) { /* nearly full: the live records and no more */
-        copy->allocated -= SLACK - LX_PAD_SIZE_MIN;
-        rc = lx_file_allocate(fd, core->compact_name, 0, copy->allocated);
-    }
     if (rc == LXDB_OK)
         rc = lx_ofd_set(fd, LX_OFD_SHARED, LX_BYTE_DATA);
     if (rc == LXDB_OK)
@@ -256,6 +262,8 @@ static int start_files(struct copy *copy)
     if (rc == LXDB_OK)
         rc = lx_index_file_make(core, core->compact_index_name, copy->old->log.fd,
                                 atomic_load(&copy->old->block->records), &copy->index);
+    if (rc == LXDB_OK)
+        take_slack(copy);
     return rc;
 }
 

@@ -45,7 +45,7 @@
 #define STEPS 300u   /* and operations */
 #define RESERVE (UINT64_C(16) << 10)
 #define DELETE_SIZE (LX_RECORD_OVERHEAD + LEDGER_KEY_LEN)
-#define COMPACT_EXTRA (UINT64_C(2) << 20) /* an index, and what is allocated ahead */
+#define COMPACT_EXTRA (UINT64_C(512) << 10) /* an index, and less than that */
 #define NUMBER "number"
 #define WORD "word"
 #define WORD_SIZE 32u
@@ -913,12 +913,67 @@ static void deletes_of_a_new_session_on_a_full_disk_use_the_rest_of_the_last_blo
     disk_end();
 }
 
+/* ---- The room that a compaction needs -------------------------------------------------------- */
+
+static void write_small(lxdb *db)
+{
+    static const char value[2000];
+    char key[16];
+
+    for (unsigned i = 0; i < SMALL_KEYS; i++) {
+        (void)snprintf(key, sizeof(key), "k%02u", i);
+        CHECK_OK(db, lxdb_write(db, key, SMALL_KEY_LEN, value, sizeof(value)));
+    }
+}
+
+/* Compact while the disk has room for this and no more. */
+static int compact_with(struct world *world, lxdb *db, uint64_t room)
+{
+    const char *spare = harness_path("spare");
+    int fd = open(spare, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    CHECK(fd >= 0 && fallocate(fd, 0, 0, (off_t)room) == 0 && close(fd) == 0, "%s: %s", spare,
+          strerror(errno));
+    filler_do(world, FULL);
+    CHECK(unlink(spare) == 0, "%s: %s", spare, strerror(errno));
+    return lxdb_compact(db, NULL);
+}
+
+static void compaction_needs_room_for_the_live_data_and_an_index_alone(void)
+{
+    struct world *world;
+    lxdb_stat_info info;
+    int filler;
+    lxdb *db;
+
+    if (!disk_make("^has_journal"))
+        return;
+    world = world_new("compact");
+    filler = harness_start("filler", filler_run, world);
+    db = harness_open(world->path, (lxdb_options){.flags = LXDB_NOAUTOCOMPACT});
+    write_small(db);
+    write_small(db);
+    CHECK_OK(db, lxdb_stat(db, &info));
+    CHECK_RC(db, LXDB_NOSPACE, compact_with(world, db, info.live_bytes));
+    filler_do(world, EMPTY);
+    CHECK_OK(db, compact_with(world, db, info.live_bytes + info.index_size + 2 * BLOCK));
+    CHECK_OK(db, lxdb_stat(db, &info));
+    CHECK(info.dead_bytes == 0 && info.records == SMALL_KEYS, "%llu records, %llu dead bytes",
+          (unsigned long long)info.records, (unsigned long long)info.dead_bytes);
+    filler_do(world, QUIT);
+    harness_wait(filler);
+    CHECK_OK(NULL, lxdb_close(db));
+    harness_check_closed(world->path, SMALL_KEYS);
+    disk_end();
+}
+
 int main(int argc, char **argv)
 {
     static const harness_case cases[] = {
         HARNESS_CASE(disk_without_a_journal_fills_up_and_nothing_is_lost),
         HARNESS_CASE(disk_with_a_journal_fills_up_and_nothing_is_lost),
         HARNESS_CASE(deletes_of_a_new_session_on_a_full_disk_use_the_rest_of_the_last_block),
+        HARNESS_CASE(compaction_needs_room_for_the_live_data_and_an_index_alone),
     };
 
     return harness_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
