@@ -3,6 +3,7 @@
 #include "format/skip.h"
 
 #include "base/byteorder.h"
+#include "base/crc.h"
 #include "lxdb.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void lx_skip_set_goal(lx_skip *skip, const lx_goal *goal)
 {
     free(skip->home.bits);
     skip->home = (lx_chains){.goal = *goal};
+    skip->chained = skip->searched = false;
 }
 
 bool lx_goal_met(const lx_goal *goal, uint64_t end)
@@ -58,29 +60,34 @@ static void ask_stop(lx_skip *skip)
 
 /* ---- Whole records --------------------------------------------------------------------------- */
 
-static bool check_by_table(lx_skip *skip, lx_record *record)
+/* The CRC that goes on from `before` over data[from, to). */
+static uint32_t crc_by_table(lx_skip *skip, uint32_t before, uint64_t from, uint64_t to)
 {
-    uint64_t from = record->off + 1;
-    uint64_t to = record->off + record->len - 4;
-
     if (skip->crcs == NULL) {
         ask_stop(skip);
         skip->crcs = lx_crc_range_new(skip->data, skip->at, skip->size);
         skip->work += (skip->size - skip->at) / UNIT;
         if (skip->crcs == NULL) {
             skip->rc = LXDB_NOMEM;
-            return false;
+            return 0;
         }
     }
     skip->work++;
-    if (lx_crc_range_get(skip->crcs, LX_RECORD_CRC_LIVE, from, to) == record->crc)
+    return lx_crc_range_get(skip->crcs, before, from, to);
+}
+
+static bool check_by_table(lx_skip *skip, lx_record *record)
+{
+    uint64_t from = record->off + 1;
+    uint64_t to = record->off + record->len - 4;
+
+    if (crc_by_table(skip, LX_RECORD_CRC_LIVE, from, to) == record->crc)
         record->born = 1;
-    else if (record->status == 0 &&
-             lx_crc_range_get(skip->crcs, LX_RECORD_CRC_DEAD, from, to) == record->crc)
+    else if (record->status == 0 && crc_by_table(skip, LX_RECORD_CRC_DEAD, from, to) == record->crc)
         record->born = 0;
     else
         return false;
-    return true;
+    return skip->rc == LXDB_OK;
 }
 
 static bool check(lx_skip *skip, lx_record *record)
@@ -89,6 +96,46 @@ static bool check(lx_skip *skip, lx_record *record)
         return check_by_table(skip, record);
     skip->work++;
     return lx_record_check(skip->data, record);
+}
+
+/* Whether what stands at `off` is a whole record but for its lengths, which should be these. */
+static bool whole_with(lx_skip *skip, uint64_t off, uint64_t key_len, uint64_t value_len)
+{
+    uint64_t from = off + LX_RECORD_HEADER;
+    uint64_t to = from + key_len + value_len;
+    uint8_t head[LX_RECORD_HEADER];
+    bool direct;
+
+    if (key_len == 0 || key_len > LX_KEY_MAX || value_len > LX_VALUE_MAX)
+        return false;
+    direct = to - from <= CHEAP || spend(skip, (to - from) / UNIT);
+    for (uint8_t born = 0; born <= 1; born++) {
+        uint32_t crc;
+
+        if (born < skip->data[off])
+            continue; /* a live record was born live; no record has another status */
+        lx_record_encode_head(head, born, (uint32_t)key_len, (uint32_t)value_len);
+        crc = lx_crc32(0, head, sizeof head);
+        skip->work++;
+        crc = direct ? lx_crc32(crc, skip->data + from, (size_t)(to - from))
+                     : crc_by_table(skip, crc, from, to);
+        if (skip->rc == LXDB_OK && crc == lx_get32(skip->data + to))
+            return true;
+    }
+    return false;
+}
+
+/* The same, with one of its lengths such that it ends at `end`. */
+static bool whole_if_ended(lx_skip *skip, uint64_t off, uint64_t end)
+{
+    uint64_t key_len = lx_get16(skip->data + off + 1);
+    uint64_t value_len = lx_get32(skip->data + off + 3);
+    uint64_t both = end - off - LX_RECORD_OVERHEAD;
+
+    if (end - off < LX_RECORD_OVERHEAD + 1)
+        return false;
+    return (both >= key_len && whole_with(skip, off, key_len, both - key_len)) ||
+           (both >= value_len && whole_with(skip, off, both - value_len, value_len));
 }
 
 bool lx_skip_whole(lx_skip *skip, uint64_t off, lx_record *ret_record)
@@ -185,7 +232,7 @@ static bool leads_to_goal(lx_skip *skip, lx_chains *chains, uint64_t from)
         off = end;
     }
     if (chains->bits == NULL)
-        fill_bits(skip, chains, from);
+        fill_bits(skip, chains, skip->at);
     skip->work++;
     return skip->rc == LXDB_OK && bit_of(chains, from);
 }
@@ -212,6 +259,33 @@ static bool search(lx_skip *skip, lx_chains *chains, uint64_t off, uint64_t *ret
     return false;
 }
 
+/* Rule (b): the first record behind `off` that leads to the goal. */
+static bool search_home(lx_skip *skip, uint64_t off, uint64_t *ret_at)
+{
+    if (!skip->searched || off < skip->from || (skip->found != 0 && off >= skip->found)) {
+        if (!search(skip, &skip->home, off, &skip->found))
+            skip->found = 0;
+        skip->from = off;
+        skip->searched = true;
+    }
+    if (skip->found == 0)
+        return false;
+    *ret_at = skip->found;
+    return true;
+}
+
+/* The lengths at `off` lead to a whole record at `end` from which none lead on. Whether it is that
+ * record which leads astray, and where to go on then. */
+static bool leads_astray(lx_skip *skip, uint64_t off, uint64_t end, uint64_t *ret_next)
+{
+    uint64_t at;
+
+    if (!search_home(skip, off, &at) || (at > end && !whole_if_ended(skip, off, at)))
+        return false;
+    *ret_next = at;
+    return true;
+}
+
 /* Rule (a): the lengths of the damaged record. */
 static bool step_over(lx_skip *skip, uint64_t off, uint64_t *ret_next)
 {
@@ -221,11 +295,20 @@ static bool step_over(lx_skip *skip, uint64_t off, uint64_t *ret_next)
 
     if (!lx_skip_step(skip, off, limit_of(goal), &end))
         return false;
-    if (!(lx_goal_met(goal, end) && !goal->loose) && !lx_skip_whole(skip, end, &record))
-        return false;
 
     lx_chains inside = {.goal = {.first = end, .last = end, .other = end}, .whole = true};
 
+    if (lx_goal_met(goal, end) && !goal->loose)
+        inside.goal = *goal; /* of several ends that are possible this may not be the one */
+    else if (!lx_skip_whole(skip, end, &record))
+        return false;
+    /* a chain that was believed before leads over `off` */
+    skip->chained = skip->chained || lx_goal_met(goal, end) ||
+                    leads_to_goal(skip, &skip->home, end);
+    if (!skip->chained && leads_astray(skip, off, end, ret_next)) {
+        skip->chained = true;
+        return true;
+    }
     if (!search(skip, &inside, off, ret_next))
         *ret_next = end;
     free(inside.bits);
@@ -234,5 +317,8 @@ static bool step_over(lx_skip *skip, uint64_t off, uint64_t *ret_next)
 
 bool lx_skip_damage(lx_skip *skip, uint64_t off, uint64_t *ret_next)
 {
-    return step_over(skip, off, ret_next) || search(skip, &skip->home, off, ret_next);
+    if (step_over(skip, off, ret_next))
+        return true;
+    skip->chained = search_home(skip, off, ret_next);
+    return skip->chained;
 }

@@ -11,10 +11,15 @@
  *   (b) it is whole, and from it lengths lead, header by header, exactly to that end. The first
  *       such record is taken.
  *
+ * A damaged length may lead into a value, to a whole record there. So if no lengths lead on from
+ * where (a) leads, the place of (b) is taken instead when it lies before that, or when the record
+ * would be whole if it ended there: then its length is what was damaged.
+ *
  * The end is known in advance (lx_skip_set_goal): the watermark, or the end of the data.
  *
  * Work. Searching tries every offset at most once for each of (a) and (b): searches of one scan
- * cover ranges that do not overlap. Two questions are asked of an offset, and both have a cheap
+ * cover ranges that do not overlap, since what (b) found is kept until the scan is there. Two
+ * questions are asked of an offset, and both have a cheap
  * direct answer and a slower start whose answers are then constant in cost:
  *
  *   Do lengths lead to the end?   follow them       or  a bit for each offset, filled backwards
@@ -54,7 +59,11 @@ typedef struct lx_chains {
 typedef struct lx_skip {
     const uint8_t *data;
     uint64_t size;
-    lx_chains home;     /* for (b) */
+    lx_chains home; /* for (b) */
+    bool chained;   /* where the scan went on behind damage, lengths lead to the goal */
+    bool searched;  /* (b) was searched for from `from` on, and found at `found`; */
+    uint64_t from;  /* `found` 0: nowhere */
+    uint64_t found;
     lx_crc_range *crcs; /* NULL: not made yet */
     uint64_t credit;    /* for direct answers */
     uint64_t work;      /* headers looked at, table look-ups, 256 bytes of CRC: each one unit */

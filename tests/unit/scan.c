@@ -322,6 +322,91 @@ static void closed_length_that_swallows_whole_records_gives_them_back(void **sta
     assert_log(&log, log.size, 0, "b=2222 c=3333 d=4444");
 }
 
+#define GHOST 17u
+
+/* A put with two whole records of another key in its value, behind `before` dots and before `after`
+ * more. Returns where the first of them stands. */
+static uint64_t put_holder(struct log *log, const char *key, size_t before, size_t after)
+{
+    size_t key_len = strlen(key), value_len = before + 2 * GHOST + after;
+    uint8_t value[128];
+
+    assert_true(value_len <= sizeof value);
+    memset(value, '.', sizeof value);
+    for (unsigned i = 0; i < 2; i++)
+        lx_record_encode(value + before + i * GHOST, 1, "a", 1, "ghost", 5);
+    lx_record_encode(log->bytes + log->size, 1, key, (uint32_t)key_len, value, (uint32_t)value_len);
+    log->size += lx_record_size(key_len, value_len);
+    return log->size - 4 - after - 2 * GHOST;
+}
+
+static void closed_length_that_leads_into_its_value_believes_nothing_there(void **state)
+{
+    struct log log;
+    uint64_t off, ghost;
+    char key[66] = "";
+
+    (void)state;
+    log_start(&log, 0);
+    put(&log, "a", "1");
+    off = log.size;
+    ghost = put_holder(&log, "h", 4, 26);
+    put(&log, "b", "2");
+    lx_put32(log.bytes + off + 3, 0); /* one bit of 64 */
+    assert_int_equal(off + 12, ghost);
+    assert_log(&log, log.size, 0, "a=1 b=2");
+    assert_damage(&log, 1, off, 76, true);
+    lx_put32(log.bytes + off + 3, GHOST);
+    assert_log(&log, log.size, 0, "a=1 b=2");
+    assert_damage(&log, 1, off, 76, true);
+
+    log_start(&log, 0);
+    put(&log, "a", "1");
+    off = log.size;
+    memset(key, 'k', 65);
+    ghost = put_holder(&log, key, 4, 26);
+    put(&log, "b", "2");
+    log.bytes[off + 2] = 1; /* one bit of 65 */
+    assert_int_equal(off + 76, ghost);
+    assert_log(&log, log.size, 0, "a=1 b=2");
+    assert_damage(&log, 1, off, 140, true);
+}
+
+static void closed_length_that_leads_into_a_later_value_believes_nothing_there(void **state)
+{
+    struct log log;
+    uint64_t off, ghost;
+
+    (void)state;
+    log_start(&log, 0);
+    off = put(&log, "a", "1");
+    put(&log, "b", "2");
+    ghost = put_holder(&log, "h", 2, 0);
+    put(&log, "c", "3");
+    for (unsigned i = 0; i < 2; i++) {
+        lx_put32(log.bytes + off + 3, (uint32_t)(ghost + i * GHOST - off - 12));
+        assert_log(&log, log.size, 0, "b=2 h=..\1 c=3");
+        assert_damage(&log, 1, off, 13, true);
+    }
+}
+
+static void closed_length_that_leads_nowhere_further_is_followed_if_nothing_else_is(void **state)
+{
+    struct log log;
+    uint64_t first, second;
+
+    (void)state;
+    log_start(&log, 0);
+    first = put(&log, "a", "1");
+    put(&log, "b", "2");
+    second = put(&log, "c", "3");
+    put(&log, "d", "4");
+    log.bytes[first + 8] ^= 1;
+    log.bytes[second + 3] ^= 1; /* so that from `b` no lengths lead to the end */
+    assert_log(&log, log.size, 0, "b=2 d=4");
+    assert_damage(&log, 2, first, 13, true);
+}
+
 static void closed_second_damage_is_skipped_by_lengths_on_the_way(void **state)
 {
     struct log log;
@@ -375,6 +460,30 @@ static void closed_record_that_ends_in_zeros_is_reached_by_a_chain(void **state)
     lx_scan scan = plan_bytes(log.bytes, log.size);
     assert_int_equal(scan.tail, log.size - 100);
     assert_int_equal(scan.records, 2);
+    lx_scan_free(&scan);
+}
+
+static void closed_length_that_leads_to_another_end_loses_only_its_record(void **state)
+{
+    struct log log;
+    uint64_t off;
+    char value[8];
+    uint32_t tries = 0;
+
+    (void)state;
+    log_start(&log, 0);
+    off = put(&log, "a", "1");
+    put(&log, "b", "2");
+    do { /* until the data may end at the last byte, or before it */
+        snprintf(value, sizeof value, "%u", tries++);
+        log.size = off + 26;
+        put(&log, "c", value);
+    } while (log.bytes[log.size - 1] != 0);
+    lx_put32(log.bytes + off + 3, (uint32_t)(log.size - 1 - off - 12));
+    lx_scan scan = plan_bytes(log.bytes, log.size);
+    assert_int_equal(scan.tail, log.size);
+    assert_int_equal(scan.records, 2);
+    assert_int_equal(scan.damaged_bytes, 13);
     lx_scan_free(&scan);
 }
 
@@ -1105,23 +1214,63 @@ static bool slow_run(const struct slow *s, uint64_t off, uint64_t to)
     return off == to;
 }
 
+/* The first whole record behind `off` that leads to the goal; 0: there is none. */
+static uint64_t slow_place(const struct slow *s, uint64_t off)
+{
+    uint64_t limit = s->last > s->other ? s->last : s->other;
+    int born;
+
+    for (uint64_t at = off + 1; at < limit; at++)
+        if (slow_whole(s, at, &born) && slow_leads(s, at))
+            return at;
+    return 0;
+}
+
+/* Whether the record at `off` is whole once one of its lengths makes it end at `end`. */
+static bool slow_ends(const struct slow *s, uint64_t off, uint64_t end)
+{
+    uint64_t both = end - off - 11;
+    uint64_t key = (uint64_t)s->d[off + 1] << 8 | s->d[off + 2];
+    uint64_t value = (uint64_t)lx_get32(s->d + off + 3);
+    static uint8_t bytes[1 << 16];
+    struct slow other = {.d = bytes, .size = end};
+    int born;
+
+    assert_true(end <= sizeof bytes);
+    memcpy(bytes, s->d, (size_t)end);
+    if (both >= key) {
+        lx_put32(bytes + off + 3, (uint32_t)(both - key));
+        if (slow_whole(&other, off, &born) == end)
+            return true;
+        lx_put32(bytes + off + 3, (uint32_t)value);
+    }
+    if (both < value || both - value > 65535)
+        return false;
+    lx_put16(bytes + off + 1, (uint16_t)(both - value));
+    return slow_whole(&other, off, &born) == end;
+}
+
 /* Where to go on behind damage at `off`; 0: nowhere. */
 static uint64_t slow_skip(const struct slow *s, uint64_t off)
 {
     uint64_t limit = s->last > s->other ? s->last : s->other;
     uint64_t end = slow_end(s, off, limit, true);
+    bool is_end = end != 0 && slow_goal(s, end) && !s->loose;
+    uint64_t place;
     int born;
 
-    if (end != 0 && ((slow_goal(s, end) && !s->loose) || slow_whole(s, end, &born))) {
-        for (uint64_t at = off + 1; at < end; at++)
-            if (slow_run(s, at, end))
-                return at;
-        return end;
+    if (!is_end && (end == 0 || !slow_whole(s, end, &born)))
+        return slow_place(s, off);
+    if (!slow_goal(s, end) && !slow_leads(s, end)) {
+        place = slow_place(s, off);
+        if (place != 0 && (place < end || slow_ends(s, off, place)))
+            return place;
     }
-    for (uint64_t at = off + 1; at < limit; at++)
-        if (slow_whole(s, at, &born) && slow_leads(s, at))
-            return at;
-    return 0;
+    for (uint64_t at = off + 1; at < end; at++)
+        for (uint64_t to = at + 1; to <= limit; to++)
+            if ((to == end || (is_end && slow_goal(s, to))) && slow_run(s, at, to))
+                return at;
+    return end;
 }
 
 /* Records from `off` while they begin before `below`; damage is skipped to the goal at most. */
@@ -1474,6 +1623,22 @@ static void fill_embedded_database(uint8_t *data, uint64_t size)
     lx_record_encode(data + size - 24, 1, "k", 1, "123456789012", 12);
 }
 
+/* Damaged records, each leading to a whole one, and from none of them lengths lead to the end; a
+ * last record that nothing leads to. */
+static void fill_astray(uint8_t *data, uint64_t size)
+{
+    uint64_t off = 0;
+
+    memset(data, 0xee, size);
+    for (; off + 13 + 20 + 40 <= size; off += 33) {
+        data[off] = 1;
+        lx_put16(data + off + 1, 1);
+        lx_put32(data + off + 3, 1);
+        lx_record_encode(data + off + 13, 1, "k", 1, "12345678", 8);
+    }
+    lx_record_encode(data + size - 24, 1, "k", 1, "123456789012", 12);
+}
+
 static void fill_zeros_then_one(uint8_t *data, uint64_t size)
 {
     memset(data, 0, size);
@@ -1492,6 +1657,7 @@ static void scan_of_hostile_files_takes_linear_work(void **state)
                  {"huge claims", fill_huge_claims},
                  {"near miss inside", fill_near_miss_inside},
                  {"embedded database", fill_embedded_database},
+                 {"astray", fill_astray},
                  {"zeros, then one", fill_zeros_then_one}};
     const uint32_t watermarks[] = {0, (uint32_t)HOSTILE_SIZE, rounded(5, HOSTILE_SIZE), 1000};
     uint8_t *data = malloc(HOSTILE_SIZE);
@@ -1527,6 +1693,10 @@ int main(void)
         cmocka_unit_test(closed_damaged_length_goes_on_at_the_first_record_that_leads_to_the_end),
         cmocka_unit_test(closed_records_in_a_value_are_not_believed_behind_damage),
         cmocka_unit_test(closed_length_that_swallows_whole_records_gives_them_back),
+        cmocka_unit_test(closed_length_that_leads_into_its_value_believes_nothing_there),
+        cmocka_unit_test(closed_length_that_leads_into_a_later_value_believes_nothing_there),
+        cmocka_unit_test(closed_length_that_leads_nowhere_further_is_followed_if_nothing_else_is),
+        cmocka_unit_test(closed_length_that_leads_to_another_end_loses_only_its_record),
         cmocka_unit_test(closed_second_damage_is_skipped_by_lengths_on_the_way),
         cmocka_unit_test(closed_zeros_in_the_middle_are_damage),
         cmocka_unit_test(closed_record_that_ends_in_zeros_is_reached_by_a_chain),
