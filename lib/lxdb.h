@@ -451,9 +451,12 @@ typedef struct lxdb_report {
     uint64_t records_live; /* keys with a value */
     uint64_t records_dead; /* replaced, deleted, and the markers of deletions */
     uint64_t live_bytes;
-    uint64_t bytes_cut;          /* behind the tail that were not zero: lost, set aside */
-    uint64_t bytes_damaged;      /* in skipped ranges */
-    uint64_t dead_without_cause; /* dead by a status byte that nothing in the log explains */
+    uint64_t bytes_cut;     /* behind the tail that were not zero: lost, set aside */
+    uint64_t bytes_damaged; /* in skipped ranges */
+    /* Keys that are dead by a status byte which nothing in the log explains. Damage in a crashed
+     * file (a recovery undoes it); in a closed one, which other programs of this format may have
+     * written, their way to delete. Not looked at in a file that others have open. */
+    uint64_t dead_without_cause;
     uint64_t ranges_total;
     uint64_t ranges_listed; /* at most LXDB_REPORT_RANGES */
     lxdb_range ranges[LXDB_REPORT_RANGES];

@@ -117,9 +117,10 @@ struct build {
     struct pending ring[AHEAD];
     uint64_t begun, done;
     uint64_t records, bytes, expiring;
-    uint64_t dead;       /* records that are not live, control records left out */
-    uint64_t superseded; /* live by their status byte, but replaced later */
-    uint64_t odd_status; /* ordered: puts that are dead by their status byte */
+    uint64_t dead;          /* records that are not live, control records left out */
+    uint64_t superseded;    /* live by their status byte, but replaced later */
+    uint64_t odd_status;    /* ordered: puts that are dead by their status byte, */
+    uint64_t without_cause; /* and of them, those that the order says are live */
     uint64_t last_off, last_crc;
 };
 
@@ -210,8 +211,8 @@ static int build_event(void *arg, const lx_scan_event *event)
     return LXDB_OK;
 }
 
-/* Puts that the order says are live, but whose status byte was set to 0 (by a commit that was
- * lost). */
+/* Puts that the order says are live, but whose status byte is 0: set by a commit that was lost, or
+ * by nobody. */
 static int revive_event(void *arg, const lx_scan_event *event)
 {
     struct build *build = arg;
@@ -225,7 +226,30 @@ static int revive_event(void *arg, const lx_scan_event *event)
                        &found);
     if (rc == LXDB_NOTFOUND || (rc == LXDB_OK && found.entry.off != event->slot))
         return LXDB_OK;
-    return rc == LXDB_OK ? lx_log_set_status(build->log, event->record.off, 1) : rc;
+    build->without_cause += rc == LXDB_OK;
+    if (rc == LXDB_OK && build->repair_status)
+        rc = lx_log_set_status(build->log, event->record.off, 1);
+    return rc;
+}
+
+/* The scan by which an index was built, as a receipt; time_ms stays 0 if there is nothing to tell.
+ */
+static int fill_receipt(const lx_scan *scan, struct build *build, lxdb_report *ret_report)
+{
+    int rc = LXDB_OK;
+
+    if (!scan->ordered && !scan->bad_watermark && scan->damaged_count == 0 && scan->cut_bytes == 0)
+        return LXDB_OK;
+    if (!scan->ordered)
+        rc = lx_count_without_cause(build->log, scan, &build->without_cause);
+    if (rc != LXDB_OK)
+        return rc;
+    lx_report_fill(scan, ret_report);
+    ret_report->records_live = build->records;
+    ret_report->records_dead = build->dead;
+    ret_report->live_bytes = build->bytes;
+    ret_report->dead_without_cause = build->without_cause;
+    return LXDB_OK;
 }
 
 /* What only a view in use can be mended of. */
@@ -359,7 +383,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     lx_scan scan = {0};
     lx_index index = {.fd = -1};
     struct build build = {.log = log, .index = &index};
-    lxdb_report report;
+    lxdb_report report = {0};
     int rc;
 
     rc = lx_scan_plan(log->map.base, atomic_load(&log->length), NULL, NULL, &scan);
@@ -400,7 +424,9 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-built");
-    rc = make_durable(core, log, &scan, &ret_state->durable);
+    rc = fill_receipt(&scan, &build, &report);
+    if (rc == LXDB_OK)
+        rc = make_durable(core, log, &scan, &ret_state->durable);
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-ordered");
@@ -412,12 +438,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     ret_state->session = scan.ordered;
     ret_state->agreed = scan.ordered || (build.dead == 0 && scan.damaged_count == 0);
     ret_state->unsteppable = scan.unsteppable;
-    if (scan.ordered || scan.bad_watermark || scan.damaged_count != 0 || scan.cut_bytes != 0) {
-        lx_report_fill(&scan, &report);
-        report.records_live = build.records;
-        report.records_dead = build.dead;
-        report.live_bytes = build.bytes;
-        report.dead_without_cause = scan.ordered ? build.odd_status : 0;
+    if (report.time_ms != 0) {
         lx_control_receipt_store(core->control, &report);
         atomic_fetch_add(&core->control->head.recoveries, 1);
     }
@@ -512,6 +533,7 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
     lx_index index = {.fd = -1};
     struct build build = {.log = &log, .index = &index};
     uint64_t generation = atomic_load(&core->own_generation) + 1;
+    lxdb_report receipt = {0};
     int rc = lx_log_open(data_fd, core->place.name, false, &log);
 
     if (rc != LXDB_OK)
@@ -531,6 +553,10 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, build_event, &build);
     if (rc == LXDB_OK)
         rc = build_flush(&build, 0);
+    if (rc == LXDB_OK && scan.ordered && build.odd_status != 0)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, revive_event, &build);
+    if (rc == LXDB_OK)
+        rc = fill_receipt(&scan, &build, &receipt);
     if (rc == LXDB_OK)
         rc = lx_view_make(core, generation, &log, &index, NULL, ret_view);
     if (rc == LXDB_OK) {
@@ -538,12 +564,7 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
         (*ret_view)->records = build.records;
         (*ret_view)->expiring = build.expiring;
         (*ret_view)->bytes = build.bytes;
-        if (scan.ordered || scan.bad_watermark || scan.damaged_count != 0 || scan.cut_bytes != 0) {
-            lx_report_fill(&scan, &(*ret_view)->receipt);
-            (*ret_view)->receipt.records_live = build.records;
-            (*ret_view)->receipt.records_dead = build.dead;
-            (*ret_view)->receipt.live_bytes = build.bytes;
-        }
+        (*ret_view)->receipt = receipt;
         atomic_store(&core->own_generation, generation);
     } else {
         lx_index_close(&index);

@@ -46,6 +46,7 @@ struct count {
     lx_log *log;
     lx_index index;
     uint64_t live, live_bytes, dead, without_cause;
+    uint64_t killed; /* born live and dead now */
 };
 
 /* Which records the rules leave alive. */
@@ -60,6 +61,7 @@ static int count_event(void *arg, const lx_scan_event *event)
         return LXDB_OK;
     if (event->effect != LX_EFFECT_PUT)
         count->dead++;
+    count->killed += event->record.born == 1 && event->record.status == 0;
     if (event->effect == LX_EFFECT_NONE)
         return LXDB_OK;
     hash = lx_index_hash(&count->index, event->record.key, event->record.key_len);
@@ -89,7 +91,7 @@ static int count_event(void *arg, const lx_scan_event *event)
     return LXDB_OK;
 }
 
-/* Alive by the order of the log, dead by the status byte alone. */
+/* Alive by the order of the log, which the index follows, and dead by the status byte. */
 static int cause_event(void *arg, const lx_scan_event *event)
 {
     struct count *count = arg;
@@ -103,6 +105,23 @@ static int cause_event(void *arg, const lx_scan_event *event)
                        &found);
     count->without_cause += rc == LXDB_OK && found.entry.off == event->slot;
     return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+}
+
+int lx_count_without_cause(lx_log *log, const lx_scan *scan, uint64_t *ret_count)
+{
+    struct count count = {.log = log, .index = {.fd = -1}};
+    lx_scan by_order = *scan;
+    int rc = lx_index_make(-1, "private index", scan->records, &count.index);
+
+    by_order.ordered = true;
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, count_event, &count);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, cause_event, &count);
+    if (rc == LXDB_OK)
+        *ret_count = count.without_cause;
+    lx_index_close(&count.index);
+    return rc;
 }
 
 struct watch {
@@ -146,8 +165,11 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
     rc = lx_index_make(-1, "private index", scan.records, &count.index);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, count_event, &count);
-    if (rc == LXDB_OK && scan.ordered)
+    /* beside a writer the cause of a kill may lie behind what is judged */
+    if (rc == LXDB_OK && committed == 0 && scan.ordered)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, cause_event, &count);
+    else if (rc == LXDB_OK && committed == 0 && count.killed != 0)
+        rc = lx_count_without_cause(log, &scan, &count.without_cause);
     if (rc == LXDB_OK) {
         lx_report_fill(&scan, &report);
         report.crashed = scan.ordered && committed == 0;
@@ -156,8 +178,9 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
         report.live_bytes = count.live_bytes;
         report.dead_without_cause = count.without_cause;
         *ret_report = report;
-        if (scan.damaged_count != 0 || scan.bad_watermark || count.without_cause != 0 ||
-            (scan.cut_bytes != 0 && !scan.ordered))
+        /* in a closed file a kill without a cause may be another program's way to delete */
+        if (scan.damaged_count != 0 || scan.bad_watermark ||
+            (scan.ordered ? count.without_cause : scan.cut_bytes) != 0)
             rc = lx_fail(
                 LXDB_CORRUPT,
                 "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",

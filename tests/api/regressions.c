@@ -5,6 +5,7 @@
  */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -180,6 +181,106 @@ static void kept_index_with_damaged_segments_is_made_anew(void **state)
     check_filled(fixture->db, 5000);
 }
 
+/* ---- Verify, receipts ------------------------------------------ */
+
+/* The bytes of an open database: what a crash would leave now. */
+static void copy_open(struct fixture *fixture, const char *to)
+{
+    copy_file(fixture->path, to);
+    assert_true(watermark_of(to) != 0);
+}
+
+static void patch(const char *path, size_t off, const void *bytes, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, len, (off_t)off), len);
+    assert_int_equal(close(fd), 0);
+}
+
+static int replace_meanwhile(void *arg, uint64_t done, uint64_t total)
+{
+    struct fixture *fixture = arg;
+
+    (void)done;
+    (void)total;
+    put(fixture->db, "key", "new");
+    drop(fixture->db, "other");
+    put(fixture->db, "other", "again");
+    return 0;
+}
+
+static void verify_beside_a_writer_takes_its_kills_for_no_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    const lxdb_progress progress = {replace_meanwhile, fixture};
+    uint8_t *large = noise(6u << 20, 1);
+    lxdb_report report;
+
+    put(fixture->db, "key", "old");
+    put(fixture->db, "other", "value");
+    assert_ok(lxdb_write(fixture->db, "large", 5, large, 6u << 20));
+    put(fixture->db, "last", "value");
+    free(large);
+    assert_ok(lxdb_verify(fixture->path, &report, &progress));
+    check_value(fixture->db, "key", "new"); /* it was called */
+    assert_int_equal(report.records_live, 4);
+    assert_int_equal(report.dead_without_cause, 0);
+}
+
+static void receipt_counts_kills_without_a_cause_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *crashed = in_directory(fixture, "crashed.lxdb");
+    lxdb_report report;
+    lxdb *db;
+
+    put(fixture->db, "a", "1"); /* 13 bytes each */
+    put(fixture->db, "b", "1");
+    put(fixture->db, "c", "1");
+    put(fixture->db, "a", "2");
+    drop(fixture->db, "b");
+    copy_open(fixture, crashed);
+    db = open_with(crashed, LXDB_RDONLY);
+    assert_ok(lxdb_recovery(db, &report));
+    assert_int_equal(report.dead_without_cause, 0);
+    assert_ok(lxdb_close(db));
+    db = open_database(crashed);
+    assert_ok(lxdb_recovery(db, &report));
+    assert_int_equal(report.dead_without_cause, 0);
+    assert_ok(lxdb_close(db));
+    copy_open(fixture, crashed);
+    patch(crashed, HEADER_SIZE + 2 * 13, "", 1); /* `c` */
+    db = open_with(crashed, LXDB_RDONLY);
+    assert_ok(lxdb_recovery(db, &report));
+    assert_int_equal(report.dead_without_cause, 1);
+    check_value(db, "c", "1");
+    assert_ok(lxdb_close(db));
+    db = open_database(crashed);
+    assert_ok(lxdb_recovery(db, &report));
+    assert_int_equal(report.dead_without_cause, 1);
+    check_value(db, "c", "1");
+    assert_ok(lxdb_close(db));
+}
+
+static void verify_of_a_closed_database_counts_kills_without_a_cause(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_report report;
+
+    put(fixture->db, "a", "1");
+    put(fixture->db, "b", "1");
+    put(fixture->db, "b", "2");
+    close_database(fixture);
+    assert_ok(lxdb_verify(fixture->path, &report, NULL));
+    assert_int_equal(report.dead_without_cause, 0);
+    patch(fixture->path, HEADER_SIZE, "", 1);
+    assert_ok(lxdb_verify(fixture->path, &report, NULL)); /* others delete so */
+    assert_int_equal(report.dead_without_cause, 1);
+    assert_int_equal(report.records_live, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +290,9 @@ int main(void)
         test_in_database(last_writer_ends_its_session_beside_a_reader),
         test_in_database(close_in_interval_mode_syncs_what_it_wrote),
         test_in_directory(kept_index_with_damaged_segments_is_made_anew),
+        test_in_database(verify_beside_a_writer_takes_its_kills_for_no_damage),
+        test_in_database(receipt_counts_kills_without_a_cause_alone),
+        test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
