@@ -181,7 +181,7 @@ static void kept_index_with_damaged_segments_is_made_anew(void **state)
     check_filled(fixture->db, 5000);
 }
 
-/* ---- Verify, receipts ------------------------------------------ */
+/* ---- Verify, receipts, compaction of what is damaged ------------------------------------------ */
 
 /* The bytes of an open database: what a crash would leave now. */
 static void copy_open(struct fixture *fixture, const char *to)
@@ -281,6 +281,21 @@ static void verify_of_a_closed_database_counts_kills_without_a_cause(void **stat
     assert_int_equal(report.records_live, 1);
 }
 
+static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1"); /* 13 bytes each */
+    put(fixture->db, "b", "2");
+    put(fixture->db, "c", "3");
+    put(fixture->db, "d", "4");
+    put(fixture->db, "a", "5");
+    patch(fixture->path, HEADER_SIZE + 6, "\x1b", 1); /* over `b` and `c`, to `d` */
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_keys(fixture->db, "", 0, "b c d a");
+    check_value(fixture->db, "b", "2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +308,7 @@ int main(void)
         test_in_database(verify_beside_a_writer_takes_its_kills_for_no_damage),
         test_in_database(receipt_counts_kills_without_a_cause_alone),
         test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
+        test_in_database(compaction_behind_a_dead_length_that_leads_astray_keeps_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
