@@ -51,6 +51,16 @@ tests_crash_powerloss_SOURCES = \
 tests_crash_powerloss_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/crash/powerloss
 
+# Every bit of small data files, flipped.
+check_PROGRAMS += tests/crash/bit_flips
+tests_crash_bit_flips_SOURCES = \
+	tests/crash/bit_flips.c \
+	tests/crash/handlog.c \
+	tests/crash/handlog.h \
+	$(concurrency_harness)
+tests_crash_bit_flips_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/crash/bit_flips
+
 # What was broken once.
 check_PROGRAMS += tests/crash/regressions
 tests_crash_regressions_SOURCES = tests/crash/regressions.c $(API_HARNESS)
