@@ -5,8 +5,9 @@
  *   1  open the data file and the lock file; refuse what is unfit
  *   2  take the gate (polled until the deadline)
  *   3  both names still lead to the files just opened? else start again
- *   4  presence and the data file's lock exclusively: then we are alone. Recover, make the control
- *      block ready, turn both locks into shared ones
+ *   4  presence and the data file's lock exclusively: then we are alone, if 3 still holds: until
+ *      the locks were ours somebody attached may have renamed a new file, and died. Recover, make
+ *      the control block ready, turn both locks into shared ones
  *   5  else presence shared; the control block must be ready and ours
  *   6  take an identity; open a view; let go of the gate
  *
@@ -254,6 +255,8 @@ static int attach_behind_gate(lx_core *core, int data_fd, lx_view **ret_view)
         rc = lx_ofd_set(core->lock_fd, LX_OFD_EXCLUSIVE, LX_BYTE_PRESENCE);
     if (rc == LXDB_OK) {
         rc = lx_ofd_set(data_fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
+        if (rc == LXDB_OK)
+            rc = check_names(core, data_fd);
         if (rc == LXDB_OK)
             return attach_alone(core, data_fd, ret_view);
         lx_file_close(data_fd);

@@ -65,4 +65,5 @@ TESTS += tests/crash/bit_flips
 check_PROGRAMS += tests/crash/regressions
 tests_crash_regressions_SOURCES = tests/crash/regressions.c $(API_HARNESS)
 tests_crash_regressions_LDADD = tests/crash/libsteps.la $(CMOCKA_LIBS)
+tests_crash_regressions_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_ofd_set
 TESTS += tests/crash/regressions

@@ -7,6 +7,7 @@
 
 #include "store/layout.h"
 #include "sys/io.h"
+#include "sys/ofd.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -508,6 +509,88 @@ static void private_reader_keeps_others_from_being_alone_while_it_scans(void **s
     check_filled(fixture->db, 100);
 }
 
+/* ---- Alone with a file that has lost its name ------------------------------------------------ */
+
+int __real_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off);
+int __wrap_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off);
+
+static void (*before_being_alone)(void); /* an opener has looked at the names; NULL: nothing */
+
+int __wrap_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off)
+{
+    void (*call)(void) = before_being_alone;
+
+    if (call != NULL && mode == LX_OFD_EXCLUSIVE && off == LX_BYTE_PRESENCE) {
+        before_being_alone = NULL;
+        call();
+    }
+    return __real_lx_ofd_set(fd, mode, off);
+}
+
+static pid_t compactor;
+static int go[2], there[2]; /* pipes: parent to child, and back */
+
+/* A child that is attached, and dies in a compaction when it is told to go on. */
+static void start_compactor(const struct fixture *fixture, const char *step)
+{
+    char byte;
+
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(there), 0);
+    compactor = fork();
+    assert_true(compactor >= 0);
+    if (compactor == 0) {
+        lxdb *db = NULL;
+
+        child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+        child_require(write(there[1], "", 1) == 1 && read(go[0], &byte, 1) == 1, "pipes");
+        arm(step, SIGKILL);
+        (void)lxdb_compact(db, NULL);
+        _exit(1);
+    }
+    assert_int_equal(read(there[0], &byte, 1), 1);
+}
+
+static void let_compactor_die(void)
+{
+    int status = 0;
+
+    assert_int_equal(write(go[1], "", 1), 1);
+    assert_int_equal(waitpid(compactor, &status, 0), compactor);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(there[i]);
+    }
+}
+
+/* Else the opener recovers, and writes to, a file that nobody will find again. */
+static void opener_is_not_alone_with_a_file_that_a_dead_compactor_replaced(struct fixture *fixture,
+                                                                           const char *step)
+{
+    fill(fixture->db, 10);
+    close_database(fixture);
+    start_compactor(fixture, step);
+    before_being_alone = let_compactor_die;
+    fixture->db = open_quietly(fixture->path, 0, BUSY_MS);
+    assert_null(before_being_alone);
+    put(fixture->db, "key-3", "after");
+    reopen(fixture);
+    check_value(fixture->db, "key-3", "after");
+    check_count(fixture->db, 10);
+}
+
+static void
+opener_beside_a_compactor_that_dies_after_one_rename_writes_to_the_new_file(void **state)
+{
+    opener_is_not_alone_with_a_file_that_a_dead_compactor_replaced(*state, "compact-data-renamed");
+}
+
+static void opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_file(void **state)
+{
+    opener_is_not_alone_with_a_file_that_a_dead_compactor_replaced(*state, "compact-published");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +604,9 @@ int main(void)
         test_in_database(peek_many_during_repair_of_a_batch_sees_all_or_none),
         test_in_database(kept_index_is_synced_before_it_is_marked_clean),
         test_in_database(private_reader_keeps_others_from_being_alone_while_it_scans),
+        test_in_database(
+            opener_beside_a_compactor_that_dies_after_one_rename_writes_to_the_new_file),
+        test_in_database(opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_file),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };
