@@ -105,6 +105,22 @@ static int seal_or_remove(lx_core *core, lx_view *view)
     return rc;
 }
 
+/* Have the file in force for ourselves, so that no private reader scans it while it is cut; the one
+ * of an older view is not enough. If somebody has it, we are not alone. */
+static int hold_data(lx_core *core, const lx_view *view, bool *alone)
+{
+    int rc;
+
+    if (!*alone)
+        return LXDB_OK;
+    lx_helper_forget(core); /* a view that was just replaced would be in our own way */
+    rc = lx_ofd_set(view->log.fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
+    if (rc != LXDB_BUSY)
+        return rc;
+    *alone = false;
+    return LXDB_OK;
+}
+
 /* Behind the gate, and no other handle may write: repair what the dead have left, and end the
  * session. `alone`: not even a reader is attached, so that the file may be cut and the helper files
  * sealed or removed. */
@@ -112,7 +128,7 @@ static int close_last(lx_core *core, bool alone)
 {
     struct lx_control_head *head = &core->control->head;
     lx_view *view;
-    bool marked;
+    bool marked, ends;
     int rc;
 
     if (atomic_load(&core->control->lock.dirty) != LX_CLEAN) { /* somebody died in the middle */
@@ -128,7 +144,8 @@ static int close_last(lx_core *core, bool alone)
         return rc;
     /* a watermark without a session: somebody died between the two */
     marked = lx_get32(view->log.map.base + LX_WATERMARK_OFFSET) != 0;
-    if (atomic_load(&head->poison) == 0 && (marked || atomic_load(&view->block->session))) {
+    ends = atomic_load(&head->poison) == 0 && (marked || atomic_load(&view->block->session));
+    if (ends) {
         if (atomic_load(&view->block->session) && atomic_load(&view->block->expiring) != 0)
             rc = lx_purge_expired(core);
         lx_view_unpin(core, view);
@@ -136,10 +153,11 @@ static int close_last(lx_core *core, bool alone)
             rc = lx_view_get(core, &view); /* of the generation in force, and mapped far enough */
         if (rc != LXDB_OK)
             return rc;
-        rc = close_session(core, view, alone);
-    } else {
-        rc = lx_poison_check(core->control, core->place.path);
     }
+    rc = hold_data(core, view, &alone);
+    if (rc == LXDB_OK)
+        rc = ends ? close_session(core, view, alone)
+                  : lx_poison_check(core->control, core->place.path);
     if (rc == LXDB_OK && alone) { /* a compactor that died may have left its files */
         rc = lx_file_remove(core->place.dirfd, core->compact_name);
         if (rc == LXDB_OK)
@@ -154,16 +172,13 @@ static int close_last(lx_core *core, bool alone)
 /* Leave a crowd, or turn off the light. */
 static int leave(lx_core *core)
 {
-    const lx_view *view = core->view;
     bool writers;
     uint64_t at;
     int rc = lx_core_gate(core, lx_core_deadline(core));
 
-    if (rc != LXDB_OK || view == NULL)
+    if (rc != LXDB_OK || core->view == NULL)
         return rc;
     rc = lx_ofd_set(core->lock_fd, LX_OFD_EXCLUSIVE, LX_BYTE_PRESENCE);
-    if (rc == LXDB_OK)
-        rc = lx_ofd_set(view->log.fd, LX_OFD_EXCLUSIVE, LX_BYTE_DATA);
     if (rc != LXDB_BUSY)
         return rc == LXDB_OK ? close_last(core, true) : rc;
     /* Others are attached. Handles that may write hold an identity; this descriptor does not see

@@ -25,18 +25,29 @@ void lx_step(const char *name);
 
 static const char *armed_step; /* NULL: none */
 static int armed_signal;
+static void (*armed_call)(void); /* in place of the signal */
 
 void lx_step(const char *name)
 {
     if (armed_step != NULL && strcmp(armed_step, name) == 0) {
         armed_step = NULL;
-        raise(armed_signal);
+        if (armed_call != NULL)
+            armed_call();
+        else
+            raise(armed_signal);
     }
 }
 
 static void arm(const char *step, int signal)
 {
+    armed_call = NULL;
     armed_signal = signal;
+    armed_step = step;
+}
+
+static void arm_call(const char *step, void (*call)(void))
+{
+    armed_call = call;
     armed_step = step;
 }
 
@@ -591,6 +602,51 @@ static void opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_fil
     opener_is_not_alone_with_a_file_that_a_dead_compactor_replaced(*state, "compact-published");
 }
 
+/* ---- A view of an old generation ------------------------------------------------------------- */
+
+static void compact_and_close(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    child_require_code(lxdb_compact(db, NULL), LXDB_OK, "compact");
+    child_require_code(lxdb_close(db), LXDB_OK, "close");
+}
+
+/* The handle of the fixture is left with a view of the generation before. */
+static void have_another_process_compact(struct fixture *fixture)
+{
+    fill(fixture->db, 10);
+    run_child(compact_and_close, fixture);
+}
+
+static const char *cut;
+static bool cut_is_guarded;
+
+/* Whether a private reader would be kept away from the file. */
+static void look_at_cut(void)
+{
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = LX_BYTE_DATA, .l_len = 1};
+    int probe = open(cut, O_RDWR | O_CLOEXEC);
+
+    cut_is_guarded = probe >= 0 && fcntl(probe, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+    close(probe);
+}
+
+/* Else a reader that finds no lock file could map what is cut off a moment later. */
+static void last_close_has_the_file_in_force_for_itself(void **state)
+{
+    struct fixture *fixture = *state;
+
+    have_another_process_compact(fixture);
+    cut = fixture->path;
+    cut_is_guarded = false;
+    arm_call("close-unmarked", look_at_cut);
+    close_database(fixture);
+    assert_true(cut_is_guarded);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +663,7 @@ int main(void)
         test_in_database(
             opener_beside_a_compactor_that_dies_after_one_rename_writes_to_the_new_file),
         test_in_database(opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_file),
+        test_in_database(last_close_has_the_file_in_force_for_itself),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };
