@@ -673,6 +673,9 @@ int lx_compact(lx_core *core, const lxdb_progress *progress, uint64_t generation
     if (rc != LXDB_OK)
         return rc;
     lx_view_unpin(core, view);
+    rc = lx_core_check_lock_file(core); /* else nobody could take the new view */
+    if (rc != LXDB_OK)
+        return rc;
     for (;;) {
         idle = false;
         if (atomic_compare_exchange_strong(&core->compacting, &idle, true)) {

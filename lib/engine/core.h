@@ -125,6 +125,8 @@ void lx_core_detach(lx_core *core);
 lx_deadline lx_core_deadline(const lx_core *core);
 int lx_core_gate(lx_core *core, lx_deadline deadline);
 void lx_core_gate_open(lx_core *core);
+/* LXDB_CORRUPT: the lock file has lost its name, and others may come by another one. */
+int lx_core_check_lock_file(const lx_core *core);
 
 /* A reader without a control block looks at the file: hold it, so that nobody can be alone and
  * change it meanwhile. LX_AGAIN: somebody is there. Others who open the file wait for the release,

@@ -67,6 +67,19 @@ void lx_core_gate_open(lx_core *core)
     (void)lx_ofd_set(core->lock_fd, LX_OFD_NONE, LX_BYTE_GATE);
 }
 
+int lx_core_check_lock_file(const lx_core *core)
+{
+    bool same;
+    int rc = lx_file_is_named(core->lock_fd, core->place.dirfd, core->lock_name, &same);
+
+    if (rc == LXDB_OK && !same)
+        return lx_fail(LXDB_CORRUPT,
+                       "%s: its lock file was removed or replaced while it was open: close it "
+                       "everywhere, then open it again",
+                       core->place.path);
+    return rc;
+}
+
 /* Everything attached but the views. */
 static void let_go(lx_core *core)
 {

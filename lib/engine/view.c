@@ -196,6 +196,10 @@ static int open_generation(lx_core *core, uint64_t generation, lx_view **ret_vie
 
     if (rc == LXDB_OK)
         rc = lx_ofd_set(fds[0], LX_OFD_SHARED, LX_BYTE_DATA);
+    /* Locked, then looked: who comes by another lock file finds the lock, or we miss ours. The lock
+     * of a view that was left behind guards a file that has no name any more. */
+    if (rc == LXDB_OK)
+        rc = lx_core_check_lock_file(core);
     if (rc == LXDB_OK)
         rc = lx_log_open(fds[0], core->place.name, !core->readonly, &log);
     if (rc != LXDB_OK)

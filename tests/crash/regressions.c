@@ -602,7 +602,7 @@ static void opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_fil
     opener_is_not_alone_with_a_file_that_a_dead_compactor_replaced(*state, "compact-published");
 }
 
-/* ---- A view of an old generation ------------------------------------------------------------- */
+/* ---- A view of an old generation; a lock file that somebody removed -------------------------- */
 
 static void compact_and_close(const struct fixture *fixture)
 {
@@ -618,6 +618,42 @@ static void have_another_process_compact(struct fixture *fixture)
 {
     fill(fixture->db, 10);
     run_child(compact_and_close, fixture);
+}
+
+static void remove_lock_file(const struct fixture *fixture)
+{
+    assert_int_equal(unlink(in_directory(fixture, "test.lxdb-lock")), 0);
+}
+
+/* Else two processes write to one file, each by a control block of its own. */
+static void handle_whose_lock_file_was_removed_takes_no_new_view(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb *other;
+
+    have_another_process_compact(fixture);
+    remove_lock_file(fixture);
+    other = open_quietly(fixture->path, 0, BUSY_MS);
+    assert_code(lxdb_write(fixture->db, "key-3", 5, "lost", 4), LXDB_CORRUPT);
+    assert_code(lxdb_close(fixture->db), LXDB_CORRUPT);
+    fixture->db = other;
+    put(fixture->db, "key-3", "after");
+    reopen(fixture);
+    check_value(fixture->db, "key-3", "after");
+    check_count(fixture->db, 10);
+}
+
+static void compaction_without_a_lock_file_is_refused_and_writes_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fill(fixture->db, 10);
+    remove_lock_file(fixture);
+    assert_code(lxdb_compact(fixture->db, NULL), LXDB_CORRUPT);
+    put(fixture->db, "key-3", "after");
+    reopen(fixture);
+    check_value(fixture->db, "key-3", "after");
+    check_count(fixture->db, 10);
 }
 
 static const char *cut;
@@ -663,6 +699,8 @@ int main(void)
         test_in_database(
             opener_beside_a_compactor_that_dies_after_one_rename_writes_to_the_new_file),
         test_in_database(opener_beside_a_compactor_that_dies_at_the_end_writes_to_the_new_file),
+        test_in_database(handle_whose_lock_file_was_removed_takes_no_new_view),
+        test_in_database(compaction_without_a_lock_file_is_refused_and_writes_go_on),
         test_in_database(last_close_has_the_file_in_force_for_itself),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
