@@ -140,6 +140,8 @@ static int open_lock_file(lx_core *core, const lx_file_info *data, int data_fd, 
     if (rc != LXDB_OK)
         return rc;
     rc = lx_file_info_get(fd, core->lock_name, &info);
+    if (rc == LXDB_OK)
+        rc = lx_file_check_helper(&info, core->lock_name, data->uid);
     if (rc == LXDB_OK && !core->readonly && info.size == 0 &&
         (info.uid != data->uid || info.gid != data->gid || info.mode != data->mode))
         rc = lx_file_copy_access(data_fd, fd, core->lock_name);

@@ -40,18 +40,24 @@
 int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len)
 {
     uint8_t head[LOST_HEAD];
-    lx_file_info info = {.size = UINT64_MAX}; /* not known yet */
+    lx_file_info data, info;
     uint32_t crc = 0;
     int fd;
     int rc = lx_file_open(core->place.dirfd, core->lost_name, LX_FILE_CREATE, 0600, &fd);
 
     if (rc != LXDB_OK)
         return rc;
-    rc = lx_file_copy_access(log->fd, fd, core->lost_name);
+    rc = lx_file_info_get(log->fd, core->place.path, &data);
     if (rc == LXDB_OK)
         rc = lx_file_info_get(fd, core->lost_name, &info);
-    if (rc != LXDB_OK)
-        goto out;
+    if (rc == LXDB_OK)
+        rc = lx_file_check_helper(&info, core->lost_name, data.uid);
+    if (rc == LXDB_OK)
+        rc = lx_file_copy_access(log->fd, fd, core->lost_name);
+    if (rc != LXDB_OK) {
+        lx_file_close(fd);
+        return rc;
+    }
     for (uint64_t at = 0; at < len;) {
         size_t part = len - at < 1u << 20 ? (size_t)(len - at) : 1u << 20;
         crc = lx_crc32(crc, log->map.base + off + at, part);
@@ -72,7 +78,7 @@ int lx_lost_save(lx_core *core, lx_log *log, uint64_t off, uint64_t len)
     if (rc == LXDB_OK)
         rc = lx_dir_sync(&core->place);
 out:
-    if (rc != LXDB_OK && info.size != UINT64_MAX)
+    if (rc != LXDB_OK)
         (void)lx_file_truncate(fd, core->lost_name, info.size);
     lx_file_close(fd);
     return rc;
@@ -292,11 +298,15 @@ static bool index_matches(const lx_core *core, lx_log *log, const lx_index *inde
 static bool try_kept_index(lx_core *core, lx_log *log, lx_index *ret_index,
                            struct lx_index_seal *ret_seal)
 {
+    lx_file_info data, info;
     int fd;
 
     if (lx_file_open(core->place.dirfd, core->index_name, 0, 0, &fd) != LXDB_OK)
         return false;
-    if (lx_index_open(fd, core->index_name, true, ret_index) != LXDB_OK) {
+    if (lx_file_info_get(log->fd, core->place.path, &data) != LXDB_OK ||
+        lx_file_info_get(fd, core->index_name, &info) != LXDB_OK ||
+        lx_file_check_helper(&info, core->index_name, data.uid) != LXDB_OK ||
+        lx_index_open(fd, core->index_name, true, ret_index) != LXDB_OK) {
         lx_file_close(fd);
         return false;
     }

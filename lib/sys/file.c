@@ -358,6 +358,19 @@ int lx_file_check_fit(const lx_file_info *info, const char *name, bool readonly)
     return LXDB_OK;
 }
 
+int lx_file_check_helper(const lx_file_info *info, const char *name, uint32_t data_uid)
+{
+    if (info->uid != data_uid && info->uid != 0)
+        return lx_fail(
+            LXDB_UNSUPPORTED,
+            "%s: belongs to user %u, and the data file to user %u: somebody else made it", name,
+            info->uid, data_uid);
+    if (info->links > 1)
+        return lx_fail(LXDB_UNSUPPORTED, "%s: has %llu hard links, so it is another file, too",
+                       name, (unsigned long long)info->links);
+    return LXDB_OK;
+}
+
 /* ---- File systems ---------------------------------------------------------------------------- */
 
 /*

@@ -80,6 +80,10 @@ int lx_file_is_named(int fd, int dirfd, const char *name, bool *ret_same);
  * only to be read: nobody else could give helper files its owner), a mount point, more than one
  * hard link, anything but a regular file. LXDB_UNSUPPORTED. */
 int lx_file_check_fit(const lx_file_info *info, const char *name, bool readonly);
+/* Refuse a helper file that was there and that others than the owner of the data file may change
+ * behind our back: another user's (but for root's), or one with more than one hard link, which is
+ * another file too. LXDB_UNSUPPORTED. To be asked before its contents are looked at. */
+int lx_file_check_helper(const lx_file_info *info, const char *name, uint32_t data_uid);
 /* Refuse file systems that cannot share memory between all their users: NFS, CIFS, SMB, 9p,
  * virtiofs, FUSE. Asks /proc/self/mountinfo for the mount of `fd` first, fstatfs second.
  * LXDB_UNSUPPORTED, also when neither of them knows. */

@@ -2,6 +2,7 @@
 /* Opening and closing: flags, options, helper files, unfit paths and files, read-only, crashes,
  * fork. */
 #include "harness.h"
+#include "tests/coverage/keep.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -465,6 +466,95 @@ static void file_of_another_user_is_unsupported(void **state)
     run_child_unprivileged(open_as_other_user, fixture);
 }
 
+/* A helper file that somebody else made, or that is another file too, would be theirs to write to
+ * while we trust it. */
+static void put_helper_of(const struct fixture *fixture, const char *suffix, uid_t owner)
+{
+    static const char bytes[4 * 4096];
+    char name[64];
+
+    snprintf(name, sizeof name, "test.lxdb%s", suffix);
+    write_file(in_directory(fixture, name), bytes, sizeof bytes);
+    assert_int_equal(chown(in_directory(fixture, name), owner, owner), 0);
+    assert_int_equal(chmod(in_directory(fixture, name), 0666), 0);
+}
+
+static void open_beside_helper_of_another_user(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_UNSUPPORTED, "open");
+    child_require(strstr(lxdb_errmsg(NULL), "belongs to user 1") != NULL, lxdb_errmsg(NULL));
+}
+
+static void lock_file_of_another_user_is_unsupported(void **state)
+{
+    struct fixture *fixture = *state;
+
+    if (geteuid() != 0)
+        skip(); /* only root can give a file away */
+    close_database(fixture);
+    give_away(fixture, true);
+    put_helper_of(fixture, "-lock", 1);
+    run_child_unprivileged(open_beside_helper_of_another_user, fixture);
+    open_beside_helper_of_another_user(fixture); /* root is not to trust it either */
+}
+
+static void lost_file_of_another_user_gets_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+
+    if (geteuid() != 0)
+        skip();
+    close_database(fixture);
+    write_file(fixture->path, "LXDB\0\1\0\0\0\0and a secret", 22);
+    give_away(fixture, true);
+    put_helper_of(fixture, "-lost", 1);
+    run_child_unprivileged(open_beside_helper_of_another_user, fixture);
+    open_beside_helper_of_another_user(fixture);
+    assert_int_equal(file_size(in_directory(fixture, "test.lxdb-lost")), 4 * 4096);
+}
+
+static void helper_with_another_name_is_unsupported(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const names[] = {"test.lxdb-lock", "test.lxdb-lost"};
+    uint8_t *victim;
+    size_t len;
+
+    close_database(fixture);
+    write_file(fixture->path, "LXDB\0\1\0\0\0\0and a torn end", 24);
+    write_file(in_directory(fixture, "victim"), "precious", 8);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_int_equal(link(in_directory(fixture, "victim"), in_directory(fixture, names[i])), 0);
+        assert_code(open_code(fixture->path, 0), LXDB_UNSUPPORTED);
+        victim = read_file(in_directory(fixture, "victim"), &len);
+        assert_int_equal(len, 8);
+        assert_memory_equal(victim, "precious", 8);
+        free(victim);
+        assert_int_equal(unlink(in_directory(fixture, names[i])), 0);
+    }
+}
+
+static void kept_index_of_another_user_is_made_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_options options = {.size = sizeof options, .helpers = LXDB_HELPERS_KEEP};
+    struct stat made;
+
+    if (geteuid() != 0)
+        skip();
+    close_database(fixture);
+    assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
+    put(fixture->db, "key", "value");
+    close_database(fixture);
+    assert_int_equal(chown(in_directory(fixture, "test.lxdb-index"), 1, 1), 0);
+    assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
+    check_value(fixture->db, "key", "value");
+    assert_int_equal(stat(in_directory(fixture, "test.lxdb-index"), &made), 0);
+    assert_int_equal(made.st_uid, 0);
+}
+
 /* ---- Twice ----------------------------------------------------------------------------------- */
 
 static void two_handles_in_one_process_share_the_database(void **state)
@@ -716,6 +806,7 @@ static void write_and_exit(const struct fixture *fixture)
     lxdb *db = NULL;
     child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
     child_require_code(lxdb_write(db, "key", 3, "value", 5), LXDB_OK, "write");
+    coverage_keep();
     _exit(0);
 }
 
@@ -908,6 +999,10 @@ int main(void)
         test_in_database(hard_link_is_unsupported),
         test_in_database(hostile_helper_names_are_refused_and_followed_nowhere),
         test_in_directory(file_of_another_user_is_unsupported),
+        test_in_database(lock_file_of_another_user_is_unsupported),
+        test_in_database(lost_file_of_another_user_gets_nothing),
+        test_in_database(helper_with_another_name_is_unsupported),
+        test_in_database(kept_index_of_another_user_is_made_anew),
         test_in_database(two_handles_in_one_process_share_the_database),
         test_in_database(two_databases_in_one_process_are_apart),
         test_in_database(database_in_use_under_another_name_is_busy),
