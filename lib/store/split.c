@@ -51,7 +51,7 @@ static bool copy_by_homes(const struct lx_segment *from, struct lx_segment *cons
         uint16_t home = from->homes[i];
 
         if (lx_slot_is_record(slot))
-            fits &= copy_slot(to, home >> (8 + bit), slot, home);
+            fits &= copy_slot(to, (unsigned)home >> (8 + bit), slot, home);
     }
     return fits;
 }
@@ -255,7 +255,8 @@ static int choose(lx_index *index, uint32_t n, uint64_t in_force, uint64_t ret_n
     ret_numbers[1] = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (free_head != 0) {
-            rc = lx_index_reach(index, (free_head + 1) * LX_SEGMENT_SIZE);
+            rc = free_head > UINT32_MAX ? LXDB_CORRUPT
+                                        : lx_index_reach(index, (free_head + 1) * LX_SEGMENT_SIZE);
             if (rc == LXDB_CORRUPT)
                 return lx_index_damaged(index, "its free list");
             if (rc != LXDB_OK)
@@ -295,6 +296,8 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 
     if (depth > lx_directory_depth(word))
         return lx_index_damaged(index, "the depth of a segment");
+    if (head->segments > UINT32_MAX) /* no entry has room for such a number */
+        return lx_index_damaged(index, "its count of segments");
     if (two && depth == lx_directory_depth(word)) {
         rc = double_directory(index);
         if (rc != LXDB_OK)

@@ -355,6 +355,14 @@ static void dirty_is_what_it_was_after_a_split(void **state)
     assert_keys(100);
 }
 
+static int fstat_fails(int fd, struct stat *ret_stat)
+{
+    (void)fd;
+    (void)ret_stat;
+    errno = EIO;
+    return -1;
+}
+
 /* ---- Splits that fail ------------------------------------------------------------------------ */
 
 static void split_without_space_changes_nothing_and_works_later(void **state)
@@ -573,6 +581,207 @@ static void repair_of_a_record_that_passes_the_file_is_damage(void **state)
     assert_keys(1000);
 }
 
+/* ---- Heads that make no sense ---------------------------------------------------------------- */
+
+static void repair_of_a_record_that_contradicts_itself_is_damage(void **state)
+{
+    static struct lx_index_head good;
+    struct lx_index_head *head = index_.head;
+    const uint64_t wild[][2] = {
+        /* a word of the head, and what is in it */
+        {offsetof(struct lx_index_head, stage), 3},
+        {offsetof(struct lx_index_head, depth), 2}, /* deeper than the directory */
+        {offsetof(struct lx_index_head, where), 1}, /* not an index of that depth */
+        {offsetof(struct lx_index_head, old_segment), 0},
+        {offsetof(struct lx_index_head, old_segment), 1}, /* the directory */
+        {offsetof(struct lx_index_head, new_segment[0]), 0},
+        {offsetof(struct lx_index_head, new_segment[0]), 1},
+        {offsetof(struct lx_index_head, new_segment[1]), 1},
+        {offsetof(struct lx_index_head, directory), UINT64_C(33) << 40 | 1},
+        {offsetof(struct lx_index_head, directory), UINT64_C(1) << 40 | UINT32_MAX},
+    };
+
+    (void)state;
+    die_recorded(true);
+    memcpy(&good, head, sizeof good);
+    for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++) {
+        memcpy((uint8_t *)head + wild[i][0], &wild[i][1], sizeof wild[i][1]);
+        assert_int_equal(lx_index_repair(&index_, &log_), LX_DAMAGED);
+        memcpy(head, &good, sizeof good);
+    }
+    assert_keys(1000);
+}
+
+static void repair_of_a_record_that_names_a_segment_twice_is_damage(void **state)
+{
+    uint64_t *fresh = index_.head->new_segment;
+    uint64_t first, second;
+
+    (void)state;
+    die_recorded(true);
+    first = fresh[0];
+    second = fresh[1];
+    fresh[1] = first;
+    assert_int_equal(lx_index_repair(&index_, &log_), LX_DAMAGED);
+    fresh[1] = index_.head->old_segment;
+    assert_int_equal(lx_index_repair(&index_, &log_), LX_DAMAGED);
+    fresh[1] = second;
+    fresh[0] = index_.head->old_segment;
+    assert_int_equal(lx_index_repair(&index_, &log_), LX_DAMAGED);
+    fresh[0] = first;
+    assert_keys(1000);
+}
+
+static void repair_sets_an_entry_of_the_right_segment_and_a_wrong_depth_right(void **state)
+{
+    (void)state;
+    die_recorded(true);
+    assert_int_equal(lx_index_repair(&index_, &log_), LXDB_OK);
+    entries()[0] ^= UINT64_C(2) << 56;
+    index_.head->free_head = 0;
+    index_.head->stage = 2;
+    assert_int_equal(lx_index_repair(&index_, &log_), LXDB_OK);
+    assert_int_equal(lx_entry_depth(entries()[0]), 1);
+    assert_finished(true, index_.head->old_segment);
+}
+
+static void repair_without_the_size_of_the_file_fails_and_can_be_done_later(void **state)
+{
+    (void)state;
+    die_recorded(true);
+    index_.length = 2 * LX_SEGMENT_SIZE; /* so that it asks */
+    fake.fstat = fstat_fails;
+    lx_io = &fake;
+    assert_int_equal(lx_index_repair(&index_, &log_), LXDB_IO);
+    lx_io = &lx_io_system;
+    assert_int_equal(lx_index_repair(&index_, &log_), LXDB_OK);
+    assert_finished(true, index_.head->old_segment);
+}
+
+static void split_of_a_segment_with_a_home_in_no_bucket_is_damage(void **state)
+{
+    uint64_t old = lx_entry_segment(entries()[0]);
+    struct lx_segment *segment = lx_index_segment(&index_, old);
+    uint32_t slot = 0;
+
+    (void)state;
+    put_up_to(100);
+    while (!lx_slot_is_record(segment->buckets[slot / LX_BUCKET_SLOTS].slots[slot % 8]))
+        slot++;
+    segment->homes[slot] |= 0xff; /* buckets are numbered up to 254 */
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_DAMAGED);
+    assert_int_equal(index_.head->stage, 0);
+    assert_int_equal(lx_entry_segment(entries()[0]), old);
+    assert_keys(100);
+}
+
+static void split_of_a_segment_deeper_than_the_directory_is_damage(void **state)
+{
+    (void)state;
+    put_up_to(100);
+    entries()[0] |= UINT64_C(1) << 56;
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_DAMAGED);
+    assert_int_equal(index_.head->stage, 0);
+    assert_keys(100);
+}
+
+static void split_in_a_directory_that_cannot_grow_is_damage(void **state)
+{
+    uint64_t word = index_.head->directory;
+
+    (void)state;
+    put_up_to(100);
+    entries()[0] |= (uint64_t)LX_DEPTH_MAX << 56;
+    index_.head->directory = (uint64_t)LX_DEPTH_MAX << 40 | 1;
+    assert_int_equal(lx_index_split(&index_, &log_, 0, LX_SEGMENT_LIMIT), LX_DAMAGED);
+    index_.head->directory = word;
+    entries()[0] &= ~(UINT64_C(63) << 56);
+    assert_keys(100);
+}
+
+/* The directory is to move, to behind the last segment: wherever that is said to be. */
+static void directory_does_not_move_to_where_no_segment_can_be(void **state)
+{
+    static const uint64_t wild[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 52,
+                                    UINT64_C(1) << 40};
+    uint64_t segments;
+
+    (void)state;
+    (void)put(0);
+    for (uint32_t d = 1; d <= 11; d++)
+        assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LXDB_OK);
+    segments = index_.head->segments;
+    for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++) {
+        index_.head->segments = wild[i];
+        assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LX_DAMAGED);
+    }
+    index_.head->segments = segments;
+    assert_keys(1);
+}
+
+static void directory_without_space_to_move_stays(void **state)
+{
+    uint64_t word;
+
+    (void)state;
+    (void)put(0);
+    for (uint32_t d = 1; d <= 11; d++)
+        assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LXDB_OK);
+    word = index_.head->directory;
+    index_.head->segments = index_.length / LX_SEGMENT_SIZE; /* all are taken */
+    fake.fallocate = fallocate_fails;
+    lx_io = &fake;
+    assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LXDB_NOSPACE);
+    assert_true(index_.head->directory == word);
+    assert_keys(1);
+}
+
+static void free_list_that_leads_to_no_free_segment_is_damage(void **state)
+{
+    uint64_t first = free_list_make(2);
+    const uint64_t wild[] = {1,          lx_entry_segment(entries()[0]), UINT64_C(1) << 20,
+                             UINT32_MAX, (UINT64_C(1) << 52) - 1,        UINT64_MAX};
+
+    (void)state;
+    put_up_to(1000);
+    for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++) {
+        index_.head->free_head = wild[i];
+        assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_DAMAGED);
+    }
+    index_.head->free_head = first;
+    lx_index_segment(&index_, first)->next_free = first; /* in a circle, and two are needed */
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_DAMAGED);
+    assert_keys(1000);
+}
+
+static void free_segment_that_cannot_be_seen_asks_for_more(void **state)
+{
+    uint64_t beyond = index_.map.size / LX_SEGMENT_SIZE;
+
+    (void)state;
+    put_up_to(100);
+    assert_int_equal(ftruncate(index_fd, (off_t)((beyond + 1) * LX_SEGMENT_SIZE)), 0);
+    index_.head->free_head = beyond;
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_AGAIN);
+    assert_int_equal(index_.head->stage, 0);
+    assert_keys(100);
+}
+
+static void split_that_reads_a_key_beyond_the_mapping_asks_for_more(void **state)
+{
+    struct lx_segment *segment = lx_index_segment(&index_, lx_entry_segment(entries()[0]));
+    uint64_t beyond = log_.map.size;
+
+    (void)state;
+    put_up_to(100);
+    segment->base = 5;
+    assert_int_equal(ftruncate(log_fd, (off_t)(beyond + 4096)), 0);
+    assert_true(lx_index_insert(&index_, UINT64_C(9) << 50, beyond));
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LX_AGAIN);
+    assert_int_equal(index_.head->stage, 0);
+    assert_keys(100);
+}
+
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -599,6 +808,18 @@ int main(void)
         UNIT(repair_of_what_nobody_left_changes_nothing),
         UNIT(repair_that_cannot_see_all_segments_asks_for_more),
         UNIT(repair_of_a_record_that_passes_the_file_is_damage),
+        UNIT(repair_of_a_record_that_contradicts_itself_is_damage),
+        UNIT(repair_of_a_record_that_names_a_segment_twice_is_damage),
+        UNIT(repair_sets_an_entry_of_the_right_segment_and_a_wrong_depth_right),
+        UNIT(repair_without_the_size_of_the_file_fails_and_can_be_done_later),
+        UNIT(split_of_a_segment_with_a_home_in_no_bucket_is_damage),
+        UNIT(split_of_a_segment_deeper_than_the_directory_is_damage),
+        UNIT(split_in_a_directory_that_cannot_grow_is_damage),
+        UNIT(directory_does_not_move_to_where_no_segment_can_be),
+        UNIT(directory_without_space_to_move_stays),
+        UNIT(free_list_that_leads_to_no_free_segment_is_damage),
+        UNIT(free_segment_that_cannot_be_seen_asks_for_more),
+        UNIT(split_that_reads_a_key_beyond_the_mapping_asks_for_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
