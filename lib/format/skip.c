@@ -212,7 +212,7 @@ static void fill_bits(lx_skip *skip, lx_chains *chains, uint64_t lo)
             ask_stop(skip);
         if (!step_record(skip, off, limit, &end))
             continue;
-        if (!lx_goal_met(&chains->goal, end) && (end == limit || !bit_of(chains, end)))
+        if (!lx_goal_met(&chains->goal, end) && !bit_of(chains, end)) /* met at the limit */
             continue;
         if (link_holds(skip, chains, off, end))
             chains->bits[(off - lo) / 8] |= (uint8_t)(1u << ((off - lo) % 8));

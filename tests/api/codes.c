@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "store/layout.h"
 #include "sys/io.h"
+#include "tests/coverage/keep.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -219,6 +220,7 @@ static pid_t start_stopping(void (*body)(const struct fixture *), const struct f
     if (pid == 0) {
         child_require(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl");
         body(fixture);
+        coverage_keep();
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);

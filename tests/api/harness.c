@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
+#include "tests/coverage/keep.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -314,6 +315,7 @@ static int child_status(void (*body)(const struct fixture *), const struct fixtu
             child_require(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0,
                           "become nobody");
         body(fixture);
+        coverage_keep();
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -373,5 +375,6 @@ void child_require_code(int rc, int want, const char *what)
 
 void die_now(void)
 {
+    coverage_keep();
     raise(SIGKILL);
 }

@@ -13,6 +13,7 @@
  * A build with AddressSanitizer finds memory that a failure leaves behind.
  */
 #include "tests/concurrency/harness.h"
+#include "tests/coverage/keep.h"
 #include "tests/crash/fault.h"
 #include "tests/crash/ledger.h"
 
@@ -230,6 +231,7 @@ static void be_maker(void *arg)
     struct world *world = arg;
 
     world->deed->make(world);
+    coverage_keep();
     _exit(0);
 }
 

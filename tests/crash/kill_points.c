@@ -16,6 +16,7 @@
  * Each step of the library must have killed somebody when all cases have run.
  */
 #include "tests/concurrency/harness.h"
+#include "tests/coverage/keep.h"
 #include "tests/crash/kill_steps.h"
 #include "tests/crash/ledger.h"
 
@@ -266,6 +267,7 @@ static void be_maker(void *arg)
     struct lane *lane = arg;
 
     lane->scenario->make(lane);
+    coverage_keep();
     _exit(0);
 }
 
@@ -291,6 +293,7 @@ static void be_victim(void *arg)
     if (scenario->closes)
         CHECK_OK(db, lxdb_close(db));
     steps_disarm();
+    coverage_keep();
     _exit(0); /* a death like another, when it has not closed */
 }
 
@@ -304,6 +307,7 @@ static void be_heir(void *arg)
     db = open_lane(lane);
     repair(db);
     steps_disarm();
+    coverage_keep();
     _exit(0);
 }
 

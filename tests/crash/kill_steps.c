@@ -4,6 +4,7 @@
 
 #include "sys/io.h"
 #include "tests/concurrency/harness.h"
+#include "tests/coverage/keep.h"
 
 #include <signal.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static void hit(size_t step)
         return;
     plan->hits[step]++;
     if (plan->step == (int)step && plan->hits[step] == plan->nth) {
+        coverage_keep();
         (void)kill(getpid(), SIGKILL);
         for (;;)
             (void)pause();

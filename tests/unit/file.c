@@ -864,7 +864,7 @@ static void fit_foreign_owner_is_unsupported_unless_root_is_involved(void **stat
 {
     lx_file_info info = fit_info();
     bool root = geteuid() == 0;
-    int rc_foreign, rc_of_root, rc_of_root_written;
+    int rc_foreign, rc_of_root, rc_of_root_written, rc_foreign_read;
 
     (void)state;
     if (root) {
@@ -877,12 +877,15 @@ static void fit_foreign_owner_is_unsupported_unless_root_is_involved(void **stat
     info.uid = 0;
     rc_of_root = lx_file_check_fit(&info, "x", true);
     rc_of_root_written = lx_file_check_fit(&info, "x", false);
+    info.uid = geteuid() + 1;
+    rc_foreign_read = lx_file_check_fit(&info, "x", true);
     if (root)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(rc_foreign, LXDB_UNSUPPORTED);
     assert_says("belongs to user");
     assert_int_equal(rc_of_root, LXDB_OK);
     assert_int_equal(rc_of_root_written, LXDB_UNSUPPORTED);
+    assert_int_equal(rc_foreign_read, LXDB_UNSUPPORTED);
 }
 
 /* 0: reported as a mount point; 1: not; 2: this process may not mount. */
@@ -977,6 +980,21 @@ static void mountinfo_escapes_are_decoded(void **state)
 {
     (void)state;
     assert_true(type_is(32, "fuse.a b\\c"));
+}
+
+static void mountinfo_escape_that_is_none_is_taken_as_it_stands(void **state)
+{
+    static const char *const types[] = {"x\\",    "x\\04",  "x\\/41", "x\\441",
+                                        "x\\0/1", "x\\081", "x\\04/", "x\\048"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        char line[80], type[64];
+        int len = snprintf(line, sizeof line, "7 1 0:1 / /m rw - %s y z", types[i]);
+
+        assert_true(lx_mountinfo_type(line, (size_t)len, 7, type, sizeof type));
+        assert_string_equal(type, types[i]);
+    }
 }
 
 static void mountinfo_last_line_needs_no_newline(void **state)
@@ -1818,6 +1836,7 @@ int main(void)
         UNIT(mountinfo_optional_fields_are_passed_over),
         UNIT(mountinfo_dash_in_fixed_fields_is_no_separator),
         UNIT(mountinfo_escapes_are_decoded),
+        UNIT(mountinfo_escape_that_is_none_is_taken_as_it_stands),
         UNIT(mountinfo_last_line_needs_no_newline),
         UNIT(mountinfo_missing_or_incomplete_line_gives_nothing),
         UNIT(mountinfo_cut_anywhere_is_read_within_bounds),

@@ -4,6 +4,7 @@
 
 #include "sys/io.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -1071,6 +1072,299 @@ static void close_of_a_zeroed_or_closed_index_does_nothing(void **state)
     lx_index_close(&index_);
 }
 
+/* ---- When the system does not answer, or somebody is quicker --------------------------------- */
+
+static struct lx_io fake;
+static uint64_t fake_size;
+
+static int fstat_fails(int fd, struct stat *ret_stat)
+{
+    (void)fd;
+    (void)ret_stat;
+    errno = EIO;
+    return -1;
+}
+
+/* Another thread has found the new size first. */
+static int fstat_is_overtaken(int fd, struct stat *ret_stat)
+{
+    int rc = lx_io_system.fstat(fd, ret_stat);
+
+    index_.length += LX_SEGMENT_SIZE;
+    return rc;
+}
+
+static int fstat_of_a_giant(int fd, struct stat *ret_stat)
+{
+    int rc = lx_io_system.fstat(fd, ret_stat);
+
+    ret_stat->st_size = (off_t)fake_size;
+    return rc;
+}
+
+static int fdatasync_fails(int fd)
+{
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+/* No blocks, only the size. */
+static int fallocate_sparse(int fd, int mode, off_t off, off_t len)
+{
+    (void)mode;
+    return ftruncate(fd, off + len);
+}
+
+static void fake_fstat(int (*call)(int fd, struct stat *ret_stat))
+{
+    fake = lx_io_system;
+    fake.fstat = call;
+    lx_io = &fake;
+}
+
+static void reach_without_the_size_of_the_file_fails(void **state)
+{
+    lx_found found;
+
+    (void)state;
+    (void)put(1);
+    fake_fstat(fstat_fails);
+    index_.length = LX_SEGMENT_SIZE; /* the directory is beyond it */
+    assert_int_equal(find(1, &found), LXDB_IO);
+    index_.length = 2 * LX_SEGMENT_SIZE; /* the segment is */
+    assert_int_equal(find(1, &found), LXDB_IO);
+    lx_io = &lx_io_system;
+    assert_at(1, 10);
+}
+
+static void reach_that_is_overtaken_keeps_the_greater_length(void **state)
+{
+    uint64_t whole = index_.length;
+
+    (void)state;
+    index_.length = whole - 2 * LX_SEGMENT_SIZE;
+    fake_fstat(fstat_is_overtaken);
+    assert_int_equal(lx_index_reach(&index_, whole), LXDB_OK);
+    assert_int_equal(index_.length, whole);
+    index_.length = whole - LX_SEGMENT_SIZE;
+    assert_int_equal(lx_index_reach(&index_, whole), LXDB_OK);
+    assert_int_equal(index_.length, whole);
+}
+
+static void open_of_a_file_without_a_size_or_of_any_size_fails(void **state)
+{
+    lx_index none = {0};
+    int fd = dup(index_fd);
+
+    (void)state;
+    fake_fstat(fstat_fails);
+    assert_int_equal(lx_index_open(fd, "index", true, &none), LXDB_IO);
+    fake_fstat(fstat_of_a_giant);
+    fake_size = INT64_MAX;
+    assert_int_equal(lx_index_open(fd, "index", true, &none), LXDB_NOMEM);
+    assert_int_equal(close(fd), 0);
+}
+
+static void open_of_a_large_file_maps_four_times_its_size(void **state)
+{
+    lx_index large = {0};
+    int fd = dup(index_fd);
+
+    (void)state;
+    assert_int_equal(ftruncate(index_fd, 40 << 20), 0);
+    assert_int_equal(lx_index_open(fd, "index", true, &large), LXDB_OK);
+    assert_true(large.map.size >= 4u * (40u << 20));
+    lx_index_close(&large);
+}
+
+static void make_for_more_keys_than_memory_can_hold_is_no_memory(void **state)
+{
+    lx_index none = {0};
+
+    (void)state;
+    assert_int_equal(lx_index_make(-1, "private", UINT64_MAX, &none), LXDB_NOMEM);
+    assert_null(none.map.base);
+}
+
+static void seal_of_a_damaged_index_is_damage_and_marks_nothing(void **state)
+{
+    uint64_t word, entry, segments = index_.head->segments;
+    _Atomic uint64_t *entries;
+
+    (void)state;
+    for (uint64_t i = 0; i < KEPT; i++)
+        (void)put(i);
+    word = index_.head->directory;
+    segments = index_.head->segments;
+    index_.head->segments = UINT32_MAX;
+    assert_int_not_equal(lx_index_seal(&index_, &facts), LXDB_OK);
+    index_.head->segments = segments;
+    index_.head->directory = UINT64_C(33) << 40 | 1;
+    assert_int_equal(lx_index_seal(&index_, &facts), LX_DAMAGED);
+    index_.head->directory = UINT64_C(20) << 40 | 1;
+    assert_int_equal(lx_index_seal(&index_, &facts), LX_DAMAGED);
+    index_.head->directory = word;
+    entries = lx_directory_entries(&index_, word);
+    entry = entries[0];
+    entries[0] = entry & ~(uint64_t)UINT32_MAX;
+    assert_int_equal(lx_index_seal(&index_, &facts), LX_DAMAGED);
+    entries[0] = entry | UINT32_MAX;
+    assert_int_equal(lx_index_seal(&index_, &facts), LX_DAMAGED);
+    entries[0] = entry;
+    assert_int_equal(index_.head->seal.clean, 0);
+    assert_int_equal(lx_index_seal(&index_, &facts), LXDB_OK);
+}
+
+static void seal_that_is_not_synced_marks_nothing(void **state)
+{
+    (void)state;
+    (void)put(1);
+    fake = lx_io_system;
+    fake.fdatasync = fdatasync_fails;
+    lx_io = &fake;
+    assert_int_equal(lx_index_seal(&index_, &facts), LXDB_IO);
+    assert_int_equal(index_.head->seal.clean, 0);
+}
+
+static void seal_of_segments_of_several_depths_holds_for_each(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 100; i++)
+        (void)put(i);
+    for (int i = 0; i < 3; i++) /* three deep on one side, one on the other */
+        assert_int_equal(lx_index_split(&index_, &log_, 0, LX_SEGMENT_LIMIT), LXDB_OK);
+    assert_int_equal(lx_entry_depth(lx_directory_entries(&index_, index_.head->directory)[1]), 1);
+    assert_int_equal(lx_index_seal(&index_, &facts), LXDB_OK);
+    lx_index_close(&index_);
+    assert_int_equal(lx_index_open(dup(index_fd), "index", true, &index_), LXDB_OK);
+    for (uint64_t i = 0; i < 100; i++)
+        assert_at(i, 10 + i * (LX_RECORD_OVERHEAD + 8));
+}
+
+static void sealed_entry_of_a_segment_made_later_is_damage(void **state)
+{
+    uint64_t later;
+    lx_found found;
+
+    (void)state;
+    keep_and_open();
+    later = index_.verified_segments;
+    assert_int_equal(lx_index_grow(&index_, later + 1), LXDB_OK);
+    for (uint64_t i = 0; i >> depth() == 0; i++)
+        lx_directory_entries(&index_, index_.head->directory)[i] = LX_ENTRY_SEALED | later;
+    assert_int_equal(find(1, &found), LX_DAMAGED);
+}
+
+static void sealed_segment_that_a_writer_took_meanwhile_is_no_damage(void **state)
+{
+    uint64_t entry;
+
+    (void)state;
+    keep_and_open();
+    entry = lx_directory_entries(&index_, index_.head->directory)[0];
+    segment_of(0)->buckets[3].slots[3] ^= 1;
+    for (uint64_t i = 0; i >> depth() == 0; i++)
+        lx_directory_entries(&index_, index_.head->directory)[i] &= ~LX_ENTRY_SEALED;
+    assert_int_equal(lx_index_verify(&index_, entry), LXDB_OK);
+}
+
+static void miss_in_a_segment_without_an_empty_slot_ends(void **state)
+{
+    struct lx_segment *segment = segment_of(0);
+
+    (void)state;
+    for (uint32_t i = 0; i < LX_SEGMENT_SLOTS; i++)
+        segment->buckets[i / LX_BUCKET_SLOTS].slots[i % LX_BUCKET_SLOTS] = LX_SLOT_MARKER;
+    assert_missing(1);
+}
+
+static void insert_into_a_segment_without_a_free_slot_fails(void **state)
+{
+    struct lx_segment *segment = segment_of(0);
+
+    (void)state;
+    for (uint32_t i = 0; i < LX_SEGMENT_SLOTS; i++)
+        segment->buckets[i / LX_BUCKET_SLOTS].slots[i % LX_BUCKET_SLOTS] = 10;
+    assert_false(lx_index_insert(&index_, hash_of(1), 10));
+}
+
+/* The directory goes wild between a probe and the second look that is to confirm its miss. */
+static int fstat_and_break_the_directory(int fd, struct stat *ret_stat)
+{
+    index_.head->directory = UINT64_MAX;
+    return lx_io_system.fstat(fd, ret_stat);
+}
+
+static void miss_that_cannot_be_confirmed_is_damage(void **state)
+{
+    uint64_t other = record_put(2);
+    lx_found found;
+
+    (void)state;
+    assert_true(lx_index_insert(&index_, hash_of(1), other)); /* the same tag, another key */
+    log_.length = 0; /* so that a match asks for the size */
+    fake_fstat(fstat_and_break_the_directory);
+    assert_int_equal(find(1, &found), LX_DAMAGED);
+}
+
+static int break_the_directory(void *arg, uint64_t off, uint16_t tag)
+{
+    (void)arg;
+    (void)off;
+    (void)tag;
+    index_.head->directory = UINT64_MAX;
+    return LXDB_OK;
+}
+
+static void list_whose_directory_goes_wild_meanwhile_is_damage(void **state)
+{
+    (void)state;
+    (void)put(1);
+    assert_int_equal(lx_index_each(&index_, UINT64_MAX, break_the_directory, NULL), LX_DAMAGED);
+}
+
+static void writers_in_a_wild_directory_change_nothing(void **state)
+{
+    uint64_t word = index_.head->directory;
+    bool moved;
+
+    (void)state;
+    (void)put(1);
+    index_.head->directory = UINT64_C(33) << 40 | 1;
+    assert_int_equal(lx_index_segment_of(&index_, 0), 0);
+    assert_int_equal(lx_index_make_room(&index_, &log_, 0, 1, &moved), LX_DAMAGED);
+    index_.head->directory = UINT64_C(20) << 40 | 1;
+    assert_int_equal(lx_index_segment_of(&index_, 0), 0);
+    assert_int_equal(lx_index_make_room(&index_, &log_, 0, 1, &moved), LX_DAMAGED);
+    index_.head->directory = word;
+    assert_at(1, 10);
+}
+
+static void prefetch_goes_wherever_a_hash_leads(void **state)
+{
+    (void)state;
+    (void)put(1);
+    for (uint64_t bucket = 0; bucket < 65536; bucket++) /* tag 0: that of an empty slot */
+        lx_index_prefetch_record(&index_, &log_, bucket << 32);
+    assert_at(1, 10);
+}
+
+static void grow_of_a_large_file_takes_a_bounded_chunk(void **state)
+{
+    uint64_t have = 40000;
+
+    (void)state;
+    assert_int_equal(ftruncate(index_fd, (off_t)(have * LX_SEGMENT_SIZE)), 0);
+    lx_index_close(&index_);
+    assert_int_equal(lx_index_open(dup(index_fd), "index", true, &index_), LXDB_OK);
+    fake = lx_io_system;
+    fake.fallocate = fallocate_sparse;
+    lx_io = &fake;
+    assert_int_equal(lx_index_grow(&index_, have + 1), LXDB_OK);
+    assert_int_equal(index_.length, (have + 4096) * LX_SEGMENT_SIZE);
+}
+
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -1120,6 +1414,23 @@ int main(void)
         UNIT(grow_makes_the_file_longer_and_its_new_segments_zeros),
         UNIT(grow_past_the_last_segment_number_is_no_space),
         UNIT(close_of_a_zeroed_or_closed_index_does_nothing),
+        UNIT(reach_without_the_size_of_the_file_fails),
+        UNIT(reach_that_is_overtaken_keeps_the_greater_length),
+        UNIT(open_of_a_file_without_a_size_or_of_any_size_fails),
+        UNIT(open_of_a_large_file_maps_four_times_its_size),
+        UNIT(make_for_more_keys_than_memory_can_hold_is_no_memory),
+        UNIT(seal_of_a_damaged_index_is_damage_and_marks_nothing),
+        UNIT(seal_that_is_not_synced_marks_nothing),
+        UNIT(seal_of_segments_of_several_depths_holds_for_each),
+        UNIT(sealed_entry_of_a_segment_made_later_is_damage),
+        UNIT(sealed_segment_that_a_writer_took_meanwhile_is_no_damage),
+        UNIT(miss_in_a_segment_without_an_empty_slot_ends),
+        UNIT(insert_into_a_segment_without_a_free_slot_fails),
+        UNIT(miss_that_cannot_be_confirmed_is_damage),
+        UNIT(list_whose_directory_goes_wild_meanwhile_is_damage),
+        UNIT(writers_in_a_wild_directory_change_nothing),
+        UNIT(prefetch_goes_wherever_a_hash_leads),
+        UNIT(grow_of_a_large_file_takes_a_bounded_chunk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,8 @@ TESTS += tests/unit/control
 check_PROGRAMS += tests/unit/lock
 tests_unit_lock_SOURCES = tests/unit/lock.c
 tests_unit_lock_LDADD = $(TEST_LIBS_INTERNAL)
+tests_unit_lock_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=lx_cpu_relax,--wrap=lx_now_ms,--wrap=lx_ofd_query
 TESTS += tests/unit/lock
 
 check_PROGRAMS += tests/unit/log
@@ -110,3 +112,23 @@ check_PROGRAMS += tests/unit/durable
 tests_unit_durable_SOURCES = tests/unit/durable.c
 tests_unit_durable_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/unit/durable
+
+# Calls to the system that are interrupted or refused: the linker leads them to the test.
+check_PROGRAMS += tests/unit/refused
+tests_unit_refused_SOURCES = tests/unit/refused.c
+tests_unit_refused_LDADD = $(TEST_LIBS_INTERNAL)
+tests_unit_refused_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=open,--wrap=open64,--wrap=openat,--wrap=openat64,--wrap=fcntl,--wrap=fcntl64 \
+	-Wl,--wrap=read,--wrap=pread,--wrap=pread64,--wrap=pwrite,--wrap=pwrite64 \
+	-Wl,--wrap=ftruncate,--wrap=ftruncate64,--wrap=fallocate,--wrap=fallocate64 \
+	-Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatfs,--wrap=fstatfs64,--wrap=statx \
+	-Wl,--wrap=fchmod,--wrap=fchown,--wrap=fgetxattr,--wrap=fsetxattr,--wrap=fremovexattr \
+	-Wl,--wrap=getrandom,--wrap=madvise,--wrap=pthread_atfork \
+	-Wl,--wrap=strdup,--wrap=strndup,--wrap=malloc,--wrap=realloc
+TESTS += tests/unit/refused
+
+check_PROGRAMS += tests/unit/skip
+tests_unit_skip_SOURCES = tests/unit/skip.c
+tests_unit_skip_LDADD = $(TEST_LIBS_INTERNAL)
+tests_unit_skip_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+TESTS += tests/unit/skip

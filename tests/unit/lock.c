@@ -22,6 +22,43 @@
 
 enum { LONG_MS = 20000, SHORT_MS = 60, IDENTITIES = 8 };
 
+/* ---- What happens meanwhile ------------------------------------------------------------------ */
+
+/* Called, if set, at each turn of a spin, each look at the clock, and each question about a byte:
+ * there others may act. The linker leads the calls here (see local.mk). */
+static void (*at_turn)(unsigned call);
+static void (*at_clock)(unsigned call);
+static bool (*at_query)(unsigned call); /* false: the question fails */
+static unsigned turns, looks, queries;
+
+void __real_lx_cpu_relax(void);
+uint64_t __real_lx_now_ms(void);
+int __real_lx_ofd_query(int fd, uint64_t off, uint64_t len, bool *ret_held, uint64_t *ret_off);
+void __wrap_lx_cpu_relax(void);
+uint64_t __wrap_lx_now_ms(void);
+int __wrap_lx_ofd_query(int fd, uint64_t off, uint64_t len, bool *ret_held, uint64_t *ret_off);
+
+void __wrap_lx_cpu_relax(void)
+{
+    __real_lx_cpu_relax();
+    if (at_turn != NULL)
+        at_turn(++turns);
+}
+
+uint64_t __wrap_lx_now_ms(void)
+{
+    if (at_clock != NULL)
+        at_clock(++looks);
+    return __real_lx_now_ms();
+}
+
+int __wrap_lx_ofd_query(int fd, uint64_t off, uint64_t len, bool *ret_held, uint64_t *ret_off)
+{
+    if (at_query != NULL && !at_query(++queries))
+        return LXDB_IO;
+    return __real_lx_ofd_query(fd, off, len, ret_held, ret_off);
+}
+
 /* ---- A lock file, and identities in it ------------------------------------------------------- */
 
 static char path[4200];
@@ -66,6 +103,9 @@ static int set_up(void **state)
     int fd;
 
     (void)state;
+    at_turn = at_clock = NULL;
+    at_query = NULL;
+    turns = looks = queries = 0;
     snprintf(dir, sizeof dir, "%s/lxdb-lock-XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(dir) == NULL)
         return -1;
@@ -532,6 +572,160 @@ static void dead_holder_is_not_replaced_without_a_verdict(void **state)
     assert_int_equal(lock->word >> 1, child_identity);
 }
 
+/* ---- Races ----------------------------------------------------------------------------------- */
+
+static void release_at_third(unsigned call)
+{
+    if (call == 3)
+        lx_lock_release(lock);
+}
+
+static void lock_that_comes_free_while_spinning_is_taken(void **state)
+{
+    bool dirty;
+
+    (void)state;
+    take_ok(1);
+    at_turn = release_at_third;
+    assert_true(lx_lock_try(lock, &who[0].self, LX_TASK_WRITE, &dirty));
+    assert_int_equal(turns, 3);
+    assert_int_equal(lock->word, who[0].self.identity << 1);
+}
+
+static void nothing_happens(unsigned call)
+{
+    (void)call;
+}
+
+/* How often a try looks that does not get the lock. */
+static unsigned patience(void)
+{
+    bool dirty;
+
+    at_turn = nothing_happens;
+    turns = 0;
+    assert_false(lx_lock_try(lock, &who[0].self, LX_TASK_WRITE, &dirty));
+    return turns;
+}
+
+static void spinning_lasts_longer_where_it_helps_and_shorter_where_not(void **state)
+{
+    unsigned most;
+    bool dirty;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        take_ok(1);
+        at_turn = release_at_third;
+        turns = 0;
+        assert_true(lx_lock_try(lock, &who[0].self, LX_TASK_WRITE, &dirty));
+        lx_lock_release(lock);
+    }
+    take_ok(1);
+    most = patience();
+    assert_true(most >= 256 && most < 300);
+    for (int i = 0; i < 100; i++)
+        assert_true(patience() <= most);
+    assert_true(patience() <= 16);
+}
+
+/* Between the look at the word and what follows from it others are quicker. */
+static void others_are_quicker(unsigned call)
+{
+    switch (call) {
+    case 1:
+    case 4:
+        lx_lock_release(lock); /* it was held */
+        break;
+    case 2:
+        lock->word = who[1].self.identity << 1; /* it was free */
+        break;
+    default:
+        break;
+    }
+}
+
+static void waiter_that_others_overtake_goes_on_waiting(void **state)
+{
+    lx_limit limit = {.timeout_ms = UINT32_MAX};
+    bool dirty;
+
+    (void)state;
+    take_ok(1);
+    at_clock = others_are_quicker;
+    assert_int_equal(lx_lock_take(lock, &who[0].self, LX_TASK_WRITE, &limit, &dirty), LXDB_OK);
+    assert_int_equal(looks, 5);
+    assert_int_equal(lock->word >> 1, who[0].self.identity);
+}
+
+/* The dead holder was replaced by another waiter since. */
+static bool another_replaces_it(unsigned call)
+{
+    if (call == 2)
+        lock->word = who[2].self.identity << 1;
+    return true;
+}
+
+static void release_at_third_look(unsigned call)
+{
+    if (call == 3)
+        lx_lock_release(lock);
+}
+
+static void dead_holder_that_another_has_replaced_is_not_replaced_again(void **state)
+{
+    lx_limit limit = {.timeout_ms = UINT32_MAX};
+    bool dirty;
+
+    (void)state;
+    lock->word = child_identity << 1;
+    at_query = another_replaces_it;
+    at_clock = release_at_third_look;
+    assert_int_equal(lx_lock_take(lock, &who[0].self, LX_TASK_WRITE, &limit, &dirty), LXDB_OK);
+    assert_true(looks >= 3); /* it waited for the other */
+}
+
+static void dead_holder_is_replaced_by_who_waits_for_ever(void **state)
+{
+    lx_limit limit = {.timeout_ms = UINT32_MAX};
+    bool dirty;
+
+    (void)state;
+    lock->word = child_identity << 1;
+    assert_int_equal(lx_lock_take(lock, &who[0].self, LX_TASK_WRITE, &limit, &dirty), LXDB_OK);
+}
+
+static bool first_fails(unsigned call)
+{
+    return call != 1;
+}
+
+static bool second_fails(unsigned call)
+{
+    return call != 2;
+}
+
+static void question_that_fails_gives_no_verdict(void **state)
+{
+    (void)state;
+    at_query = first_fails;
+    assert_false(lx_lock_is_dead(&who[0].self, child_identity));
+    queries = 0;
+    at_query = second_fails;
+    assert_false(lx_lock_is_dead(&who[0].self, child_identity));
+    at_query = NULL;
+    assert_true(lx_lock_is_dead(&who[0].self, child_identity));
+}
+
+static void number_that_is_no_identity_is_not_dead(void **state)
+{
+    (void)state;
+    assert_false(lx_lock_is_dead(&who[0].self, 0));
+    assert_false(lx_lock_is_dead(&who[0].self, LX_BYTE_IDENTITY - 1));
+    assert_false(lx_lock_is_dead(&who[0].self, UINT64_C(1) << 62));
+    assert_false(lx_lock_is_dead(&who[0].self, UINT64_MAX >> 1));
+}
+
 #define UNIT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -561,6 +755,13 @@ int main(void)
         UNIT(probe_that_does_not_see_our_own_lock_gives_no_verdict),
         UNIT(probe_that_is_the_holding_descriptor_gives_no_verdict),
         UNIT(dead_holder_is_not_replaced_without_a_verdict),
+        UNIT(lock_that_comes_free_while_spinning_is_taken),
+        UNIT(spinning_lasts_longer_where_it_helps_and_shorter_where_not),
+        UNIT(waiter_that_others_overtake_goes_on_waiting),
+        UNIT(dead_holder_that_another_has_replaced_is_not_replaced_again),
+        UNIT(dead_holder_is_replaced_by_who_waits_for_ever),
+        UNIT(question_that_fails_gives_no_verdict),
+        UNIT(number_that_is_no_identity_is_not_dead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

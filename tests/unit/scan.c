@@ -827,6 +827,36 @@ static void group_whose_inner_group_leaves_it_is_the_tail(void **state)
     assert_log(&log, 10, log.size - 10, "");
 }
 
+static void group_whose_inner_group_measures_another_record_is_the_tail(void **state)
+{
+    static const uint64_t wrong[] = {0, 12, 14}; /* the put has 13 bytes */
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct log log;
+
+        log_start(&log, 10);
+        group(&log, 3, LX_GROUP_SIZE + 26, 0);
+        group(&log, 1, wrong[i], 99);
+        put(&log, "a", "1");
+        put(&log, "b", "2");
+        assert_log(&log, 10, log.size - 10, "");
+    }
+}
+
+static void group_with_a_group_right_behind_an_inner_group_is_the_tail(void **state)
+{
+    struct log log;
+
+    (void)state;
+    log_start(&log, 10);
+    group(&log, 3, 2 * LX_GROUP_SIZE + 13, 0);
+    group(&log, 1, LX_GROUP_SIZE, 99); /* of the next one, */
+    group(&log, 1, 13, 99);            /* which is no put */
+    put(&log, "a", "1");
+    assert_log(&log, 10, log.size - 10, "");
+}
+
 static void group_with_a_group_of_several_inside_is_the_tail(void **state)
 {
     struct log log;
@@ -1139,6 +1169,25 @@ static void walk_of_data_that_changed_is_corrupt(void **state)
     scan = plan_bytes(log.bytes, log.size);
     log.bytes[ends[1] + 1] = 0xff;
     assert_int_equal(lx_scan_walk(&scan, LX_HEADER_SIZE, describe, &line), LXDB_CORRUPT);
+    lx_scan_free(&scan);
+}
+
+static void walk_of_a_kill_that_became_another_record_is_corrupt(void **state)
+{
+    struct log log;
+    struct line line = {.len = 0};
+    uint64_t off;
+    lx_scan scan;
+
+    (void)state;
+    log_start(&log, 0);
+    put(&log, "a", "1");
+    off = put(&log, "b", "2");
+    log.bytes[off] = 0;
+    scan = plan_bytes(log.bytes, log.size);
+    log.bytes[off + LX_RECORD_HEADER] = 'c';
+    assert_int_equal(lx_scan_walk(&scan, LX_HEADER_SIZE, describe, &line), LXDB_CORRUPT);
+    assert_string_equal(line.text, "a=1 ");
     lx_scan_free(&scan);
 }
 
@@ -1718,6 +1767,8 @@ int main(void)
         cmocka_unit_test(group_of_nothing_is_complete),
         cmocka_unit_test(group_may_hold_single_puts_with_expiry),
         cmocka_unit_test(group_whose_inner_group_leaves_it_is_the_tail),
+        cmocka_unit_test(group_whose_inner_group_measures_another_record_is_the_tail),
+        cmocka_unit_test(group_with_a_group_right_behind_an_inner_group_is_the_tail),
         cmocka_unit_test(group_with_a_group_of_several_inside_is_the_tail),
         cmocka_unit_test(group_below_the_watermark_groups_nothing),
         cmocka_unit_test(closed_log_cut_at_any_byte_keeps_what_is_whole),
@@ -1732,6 +1783,7 @@ int main(void)
         cmocka_unit_test(walk_ends_with_the_first_result_that_is_not_ok),
         cmocka_unit_test(walk_from_the_middle_sees_the_rest),
         cmocka_unit_test(walk_of_data_that_changed_is_corrupt),
+        cmocka_unit_test(walk_of_a_kill_that_became_another_record_is_corrupt),
         cmocka_unit_test(scan_of_random_damage_agrees_with_the_slow_scanner),
         cmocka_unit_test(scan_of_hostile_files_takes_linear_work),
     };
