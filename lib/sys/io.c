@@ -181,9 +181,14 @@ static int do_unlinkat(int dirfd, const char *name)
     return unlinkat(dirfd, name, 0);
 }
 
+/* The watermark is four bytes that mean something else in part, and memcpy() promises nothing. */
+typedef uint32_t __attribute__((aligned(1), may_alias)) word;
+
 static void do_store(void *to, const void *from, size_t len)
 {
-    if (len > 0) /* `from` may be NULL then, which memcpy() does not allow */
+    if (len == sizeof(word))
+        *(volatile word *)to = *(const word *)from;
+    else if (len > 0) /* `from` may be NULL then, which memcpy() does not allow */
         memcpy(to, from, len);
 }
 

@@ -31,6 +31,11 @@ tests_unit_file_SOURCES = tests/unit/file.c
 tests_unit_file_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/unit/file
 
+check_PROGRAMS += tests/unit/io
+tests_unit_io_SOURCES = tests/unit/io.c
+tests_unit_io_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/unit/io
+
 check_PROGRAMS += tests/unit/map
 tests_unit_map_SOURCES = tests/unit/map.c
 tests_unit_map_LDADD = $(TEST_LIBS_INTERNAL)
