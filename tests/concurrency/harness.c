@@ -8,7 +8,7 @@
  * INV-2 A slot belongs to one worker from its claim (FREE -> CLAIMED, by compare-and-swap) until
  * the
  *        worker was waited for; `pid` is written by the forker alone, as seen from its namespace.
- * INV-3  Only pids in slots that are not FREE are ever signalled.
+ * INV-3  Only pids in slots that are not FREE are ever signalled, and at the end our own children.
  */
 #include "harness.h"
 
@@ -32,6 +32,7 @@
 #define SLOTS 512
 #define COUNTS 32
 #define SKIP_STATUS 77
+#define ROUNDS_AT_A_TIME 5u
 
 enum { SLOT_FREE = 0, SLOT_CLAIMED, SLOT_RUNNING, SLOT_DONE };
 
@@ -489,6 +490,40 @@ void harness_await_progress(int worker, uint64_t more)
                         harness_progress_of(worker) + more);
 }
 
+struct rounds {
+    _Atomic uint64_t *made;
+    size_t n;
+    uint64_t least[SLOTS];
+};
+
+static bool rounds_made(void *arg)
+{
+    const struct rounds *rounds = arg;
+
+    for (size_t i = 0; i < rounds->n; i++)
+        if (atomic_load(&rounds->made[i]) < rounds->least[i])
+            return false;
+    return true;
+}
+
+void harness_await_rounds(_Atomic uint64_t *made, size_t n)
+{
+    struct rounds rounds = {made, n, {0}};
+    bool done;
+
+    do {
+        harness_phase("a few rounds of all");
+        done = true;
+        for (size_t i = 0; i < n; i++) {
+            uint64_t now = atomic_load(&made[i]);
+
+            rounds.least[i] = now < HARNESS_DONE - ROUNDS_AT_A_TIME ? now + ROUNDS_AT_A_TIME : now;
+            done &= now == HARNESS_DONE;
+        }
+        harness_until("rounds of all", rounds_made, &rounds);
+    } while (!done);
+}
+
 /* ---- Director and supervisor ----------------------------------------------------------------- */
 
 const char *harness_directory(void)
@@ -569,6 +604,18 @@ static void report_processes(void)
     }
 }
 
+/* What was forked but not yet entered in its slot when its parent was killed has come to us. */
+static void end_orphans(void)
+{
+    FILE *children = fopen("/proc/thread-self/children", "re");
+    int pid;
+
+    while (children != NULL && fscanf(children, "%d", &pid) == 1)
+        (void)kill(pid, SIGKILL);
+    if (children != NULL)
+        (void)fclose(children);
+}
+
 static void end_processes(void)
 {
     uint64_t give_up = harness_now_ms() + 5000;
@@ -581,9 +628,11 @@ static void end_processes(void)
         if (atomic_load(&slot->state) != SLOT_FREE && victim > 0)
             (void)kill(victim, SIGKILL);
     }
-    /* bounded: what was forked but not yet entered in its slot ends by its own alarm */
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 || (pid == 0 && harness_now_ms() < give_up))
+    /* bounded: where the kernel does not list them, orphans end by their own alarm */
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 || (pid == 0 && harness_now_ms() < give_up)) {
+        end_orphans();
         nap();
+    }
 }
 
 /* A pid that was reaped may soon be someone else's: forget it. */

@@ -133,6 +133,10 @@ uint64_t harness_progress_of(int worker);
 void harness_await_progress(int worker, uint64_t more);
 /* Return once it has made `steps` since its start. */
 void harness_await_steps(int worker, uint64_t steps);
+/* From a director: wait for `n` workers that go through rounds side by side. Each counts its own in
+ * rounds[i], and stores HARNESS_DONE there at its end. A deadline is for a few rounds of all. */
+#define HARNESS_DONE UINT64_MAX
+void harness_await_rounds(_Atomic uint64_t *rounds, size_t n);
 /* Poll until condition(arg) holds. */
 void harness_until(const char *what, bool (*condition)(void *arg), void *arg);
 /* As harness_until, for a word that has to become at least `least`. */
@@ -163,6 +167,9 @@ const char *harness_path(const char *name);
 lxdb *harness_open(const char *path, lxdb_options options);
 /* The last close of a database must leave it clean: watermark 0, verify without a complaint. */
 void harness_check_closed(const char *path, uint64_t records);
+
+/* Remove a database that nobody has open, with every file beside it. */
+void harness_remove(const char *path);
 
 /* A whole file. Missing: *ret_bytes NULL, false. Free with free(). */
 bool harness_file_read(const char *path, void **ret_bytes, size_t *ret_len);

@@ -33,6 +33,18 @@ lxdb *harness_open(const char *path, lxdb_options options)
     return db;
 }
 
+void harness_remove(const char *path)
+{
+    static const char *const suffixes[] = {"",         "-lock",          "-index",
+                                           "-compact", "-compact-index", "-lost"};
+    char name[4200];
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        (void)snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+        CHECK(unlink(name) == 0 || errno == ENOENT, "%s: %s", name, strerror(errno));
+    }
+}
+
 bool harness_file_exists(const char *path)
 {
     struct stat info;
