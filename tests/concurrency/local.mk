@@ -12,7 +12,6 @@ concurrency_programs = \
 	tests/concurrency/readers_writer_compaction \
 	tests/concurrency/lost_update \
 	tests/concurrency/fork_handles \
-	tests/concurrency/kill_writer \
 	tests/concurrency/stopped_holder \
 	tests/concurrency/pid_namespaces \
 	tests/concurrency/threads \
@@ -35,9 +34,6 @@ tests_concurrency_lost_update_LDADD = $(TEST_LIBS)
 
 tests_concurrency_fork_handles_SOURCES = tests/concurrency/fork_handles.c $(concurrency_harness)
 tests_concurrency_fork_handles_LDADD = $(TEST_LIBS)
-
-tests_concurrency_kill_writer_SOURCES = tests/concurrency/kill_writer.c $(concurrency_harness)
-tests_concurrency_kill_writer_LDADD = $(TEST_LIBS)
 
 tests_concurrency_stopped_holder_SOURCES = \
 	tests/concurrency/stopped_holder.c $(concurrency_harness)

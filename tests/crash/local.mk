@@ -18,6 +18,23 @@ tests_crash_kill_points_SOURCES = \
 tests_crash_kill_points_LDADD = tests/crash/libsteps.la
 TESTS += tests/crash/kill_points
 
+# Who holds the writer lock is seen where the lock is taken and released.
+check_PROGRAMS += tests/crash/kill_storm
+tests_crash_kill_storm_SOURCES = \
+	tests/crash/kill_storm.c \
+	tests/crash/diary.c \
+	tests/crash/diary.h \
+	tests/crash/kill_steps.c \
+	tests/crash/kill_steps.h \
+	tests/crash/lock_watch.c \
+	tests/crash/lock_watch.h \
+	$(concurrency_harness)
+tests_crash_kill_storm_LDADD = tests/crash/libsteps.la
+tests_crash_kill_storm_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=lx_lock_try,--wrap=lx_lock_take,--wrap=lx_lock_release \
+	-Wl,--wrap=lx_futex_wait,--wrap=lx_ofd_query
+TESTS += tests/crash/kill_storm
+
 check_PROGRAMS += tests/crash/faults
 tests_crash_faults_SOURCES = \
 	tests/crash/fault.c \
