@@ -35,6 +35,19 @@ tests_crash_kill_storm_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=lx_futex_wait,--wrap=lx_ofd_query
 TESTS += tests/crash/kill_storm
 
+# Whether a process is in a recovery is seen at its entrance.
+check_PROGRAMS += tests/crash/openers_race
+tests_crash_openers_race_SOURCES = \
+	tests/crash/openers_race.c \
+	tests/crash/diary.c \
+	tests/crash/diary.h \
+	tests/crash/kill_steps.c \
+	tests/crash/kill_steps.h \
+	$(concurrency_harness)
+tests_crash_openers_race_LDADD = tests/crash/libsteps.la
+tests_crash_openers_race_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_recover
+TESTS += tests/crash/openers_race
+
 check_PROGRAMS += tests/crash/faults
 tests_crash_faults_SOURCES = \
 	tests/crash/fault.c \
