@@ -7,6 +7,7 @@ include tests/compat/local.mk
 include tests/concurrency/local.mk
 include tests/crash/local.mk
 include tests/coverage/local.mk
+include tests/linear/local.mk
 include tests/cli/local.mk
 include tests/demo/local.mk
 include tests/lint/local.mk

@@ -107,6 +107,11 @@ static uint64_t mix(uint64_t word)
     return word ^ (word >> 31);
 }
 
+uint64_t harness_seed(void)
+{
+    return seed;
+}
+
 harness_rng harness_rng_make(uint64_t stream)
 {
     harness_rng rng = {mix(seed ^ mix(stream + 1))};

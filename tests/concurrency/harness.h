@@ -148,6 +148,8 @@ typedef struct harness_rng {
     uint64_t state;
 } harness_rng;
 
+/* Of the run: for names of what it leaves behind. */
+uint64_t harness_seed(void);
 /* A stream of its own for each (seed of the run, stream). */
 harness_rng harness_rng_make(uint64_t stream);
 uint64_t harness_random(harness_rng *rng);
