@@ -76,12 +76,44 @@ static uint64_t serve_flush(lx_core *core, lx_view *view, uint64_t now, uint64_t
     return next;
 }
 
+static bool is_compaction_due(lx_core *core)
+{
+    lx_view *view;
+    bool due;
+
+    if (lx_view_get(core, &view) != LXDB_OK)
+        return false;
+    due = view->block != NULL && lx_compaction_due(core, view->block, 1);
+    lx_view_unpin(core, view);
+    return due;
+}
+
+/* The compaction that a commit has asked for, if it is still due: the commit may have come while
+ * the last one was about to begin. And one that is due at its end: commits that came meanwhile have
+ * not asked, and there may be no others. True: one more, when its old files are gone. */
+static bool serve_compaction(lx_core *core)
+{
+    lxdb_progress progress = {report, core};
+    lx_limit limit = {core->options.busy_timeout_ms, 0};
+    int rc;
+
+    if (!atomic_exchange(&core->compact_wanted, false) || !is_compaction_due(core))
+        return false;
+    rc = lx_compact(core, &progress, 0, false, &limit);
+    if (rc == LXDB_OK && is_compaction_due(core)) {
+        atomic_store(&core->compact_wanted, true);
+        return true;
+    }
+    if (rc != LXDB_OK && rc != LXDB_BUSY)
+        atomic_store(&core->compact_retry_ms, lx_now_coarse_ms() + RETRY_AFTER_MS);
+    return false;
+}
+
 /* One turn for one handle. Returns when it wants the next, in coarse ms. */
 static uint64_t serve(lx_core *core)
 {
     uint64_t now = lx_now_coarse_ms();
     uint64_t next = now + LOOK_EVERY_MS;
-    bool wanted;
     lx_view *view;
 
     /* also takes the view of the generation in force, so that an idle process lets go of the old
@@ -90,19 +122,8 @@ static uint64_t serve(lx_core *core)
         return next;
     if (view->block != NULL && !core->readonly)
         next = serve_flush(core, view, now, next);
-    /* A commit may have asked while the last compaction was about to begin, which it then did. */
-    wanted = atomic_exchange(&core->compact_wanted, false) && view->block != NULL &&
-             lx_compaction_due(core, view->block, 1);
     lx_view_unpin(core, view);
-    if (wanted) {
-        lxdb_progress progress = {report, core};
-        lx_limit limit = {core->options.busy_timeout_ms, 0};
-        int rc = lx_compact(core, &progress, 0, false, &limit);
-
-        if (rc != LXDB_OK && rc != LXDB_BUSY)
-            atomic_store(&core->compact_retry_ms, lx_now_coarse_ms() + RETRY_AFTER_MS);
-    }
-    return next;
+    return serve_compaction(core) ? now : next;
 }
 
 static void sleep_until(uint64_t coarse_ms)

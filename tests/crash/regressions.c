@@ -12,10 +12,12 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEYS 64u
@@ -483,6 +485,70 @@ static void kept_index_is_synced_before_it_is_marked_clean(void **state)
     assert_true(synced_before_clean > 0);
 }
 
+/* ---- A compaction that is due when another ends ---------------------------------------------- */
+
+#define LARGE_KEYS 600u /* of 2 KiB: more than a compaction leaves to its last step */
+
+static pthread_t writing_thread;
+static _Atomic unsigned syncs_begun, syncs_let_on;
+
+/* The first two syncs of the helper's compaction, which come without the writer lock, wait until the
+ * writer has overwritten everything. */
+static int waiting_fdatasync(int fd)
+{
+    unsigned sync;
+
+    if (!pthread_equal(pthread_self(), writing_thread) && atomic_load(&syncs_begun) < 2) {
+        sync = atomic_fetch_add(&syncs_begun, 1);
+        while (atomic_load(&syncs_let_on) <= sync)
+            sched_yield();
+    }
+    return lx_io_system.fdatasync(fd);
+}
+
+static void overwrite(lxdb *db, unsigned keys)
+{
+    static const char value[2048];
+
+    for (unsigned key = 0; key < keys; key++)
+        assert_ok(lxdb_write(db, &key, sizeof key, value, sizeof value));
+}
+
+/* A commit that comes meanwhile does not ask for one, and there may be no other. */
+static void compaction_that_is_due_when_another_ends_is_made(void **state)
+{
+    static struct lx_io waiting; /* should this fail, it stays in force */
+    struct fixture *fixture = *state;
+    lxdb_options options = {.size = sizeof options, .compact_floor = 1u << 20};
+    lxdb_stat_info info = {.dead_bytes = UINT64_MAX};
+
+    close_database(fixture);
+    waiting = lx_io_system;
+    waiting.fdatasync = waiting_fdatasync;
+    writing_thread = pthread_self();
+    atomic_store(&syncs_begun, 0);
+    atomic_store(&syncs_let_on, 0);
+    lx_io = &waiting;
+    assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
+    overwrite(fixture->db, LARGE_KEYS);
+    overwrite(fixture->db, LARGE_KEYS);
+    overwrite(fixture->db, 1); /* more is dead than alive */
+    for (unsigned sync = 0; sync < 2; sync++) {
+        while (atomic_load(&syncs_begun) <= sync)
+            sched_yield();
+        overwrite(fixture->db, LARGE_KEYS);
+        atomic_store(&syncs_let_on, sync + 1);
+    }
+    for (unsigned ms = 0; ms < 60000 && info.dead_bytes > info.live_bytes; ms++) {
+        nanosleep(&(const struct timespec){0, 1000000}, NULL);
+        assert_ok(lxdb_stat(fixture->db, &info));
+    }
+    assert_true(info.dead_bytes <= info.live_bytes);
+    assert_int_equal(info.compactions, 2);
+    close_database(fixture);
+    lx_io = &lx_io_system;
+}
+
 /* ---- A private reader and a recovery --------------------------------------------------------- */
 
 static const char *scanned;
@@ -705,6 +771,7 @@ int main(void)
         test_in_database(handle_whose_lock_file_was_removed_takes_no_new_view),
         test_in_database(compaction_without_a_lock_file_is_refused_and_writes_go_on),
         test_in_database(last_close_has_the_file_in_force_for_itself),
+        test_in_database(compaction_that_is_due_when_another_ends_is_made),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };
