@@ -97,6 +97,10 @@ static int copy_segment(lx_index *index, lx_log *log)
 
     to[0] = lx_index_segment(index, head->new_segment[0]);
     to[1] = head->new_segment[1] ? lx_index_segment(index, head->new_segment[1]) : to[0];
+    /* A segment may have been retired under this very hold of the lock: its entries lead elsewhere
+     * before its slots are gone, for a reader that confirms a miss; pairs with the fence in
+     * probe() */
+    atomic_thread_fence(memory_order_release);
     empty_segment(to[0]);
     if (to[1] != to[0])
         empty_segment(to[1]);
