@@ -11,3 +11,4 @@ include tests/linear/local.mk
 include tests/cli/local.mk
 include tests/demo/local.mk
 include tests/lint/local.mk
+include tests/models/local.mk
