@@ -158,17 +158,33 @@ class Scan:
         if lengths is None or lengths[1] < 1:
             return None
         end = lengths[2]
-        if end > self.last_end():
+        if end > self.last_end() or not self.is_end(end) and not self.whole(end):
             return None
-        if not self.is_end(end) and not self.whole(end):
-            return None
+        if not self.is_end(end) and not self.leads_to_end(end):
+            chain = self.by_chain(at)
+            if chain is not None and (chain < end or self.whole_if_ended(at, chain)):
+                return chain
         for place in range(at + 1, end):
             here = place
-            while here < end and self.whole(here):
+            while self.whole(here):
                 here = self.whole(here).end
-            if here == end:
-                return place
+                if here == end or self.is_end(end) and self.is_end(here):
+                    return place
         return end
+
+    def whole_if_ended(self, at, end):
+        """Whether the record is whole with another V, or another K, that lets it end there."""
+        status, key_len, _ = head(self.data, at)
+        value_len, = struct.unpack_from(">I", self.data, at + 3)
+        both = end - at - OVERHEAD
+        body, crc = self.data[at + 7:end - 4], self.data[end - 4:end]
+        for k, v in ((key_len, both - key_len), (both - value_len, value_len)):
+            if status <= 1 and 1 <= k <= 0xffff and 0 <= v <= 0xffffffff:
+                for born in (0, 1) if status == 0 else (1,):
+                    made = struct.pack(">BHI", born, k, v) + body
+                    if struct.pack(">I", zlib.crc32(made)) == crc:
+                        return True
+        return False
 
     def by_chain(self, at):
         for place in range(at + 1, self.last_end()):
