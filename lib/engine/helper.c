@@ -193,16 +193,21 @@ static bool start(void)
     return running;
 }
 
-static void add(lx_core *core)
+/* See to this core. False: no thread can. */
+static bool add(lx_core *core)
 {
+    bool helped_now;
+
     pthread_mutex_lock(&lock);
     if (!core->helped && start()) {
         core->next_helped = helped;
         helped = core;
         core->helped = true;
     }
+    helped_now = core->helped;
     pthread_cond_signal(&work);
     pthread_mutex_unlock(&lock);
+    return helped_now;
 }
 
 void lx_helper_retire(lx_core *core, lx_view *view)
@@ -213,7 +218,7 @@ void lx_helper_retire(lx_core *core, lx_view *view)
     retired = view;
     pthread_mutex_unlock(&lock);
     /* Without a thread to be had it waits for the close: never for a grace period here. */
-    add(core);
+    (void)add(core);
 }
 
 void lx_helper_watch(lx_core *core)
@@ -222,7 +227,7 @@ void lx_helper_watch(lx_core *core)
 
     if (core->options.sync == LXDB_SYNC_INTERVAL || atomic_load(&block->flush_due) != 0 ||
         atomic_load(&block->tail) >= core->options.compact_floor)
-        add(core);
+        (void)add(core);
 }
 
 void lx_helper_promise(lx_core *core)
@@ -236,7 +241,7 @@ void lx_helper_promise(lx_core *core)
         atomic_compare_exchange_strong(&view->block->flush_due, &none,
                                        lx_now_coarse_ms() + core->options.sync_interval_ms);
         lx_view_leave();
-        add(core); /* and wake it, so that it sees the time */
+        (void)add(core); /* and wake it, so that it sees the time */
         return;
     }
     lx_view_leave();
@@ -251,9 +256,27 @@ bool lx_compaction_due(const lx_core *core, const struct lx_control_block *block
     return dead > core->options.compact_floor && dead / times > live;
 }
 
+/* Whether somebody compacts, or our helper is about to: it may be late, or busy with the compaction
+ * of another database. */
+static bool is_compacting(const lx_core *core)
+{
+    _Atomic uint64_t *word = &core->control->head.compacting;
+    uint64_t compactor = atomic_load_explicit(word, memory_order_relaxed);
+
+    if (atomic_load_explicit(&core->compact_wanted, memory_order_relaxed))
+        return true;
+    if (compactor == 0)
+        return false;
+    if (compactor == core->self.identity || !lx_lock_is_dead(&core->self, compactor))
+        return true;
+    atomic_compare_exchange_strong(word, &compactor, 0);
+    return false;
+}
+
 /* How long a writer of `bytes` bytes holds back, without the lock, while a compaction is under way
- * and the file has outgrown its bounds all the same: at most 128 MB/s while the dead bytes are over
- * 1.5 times what starts a compaction, 32 MB/s over 2.5 times, 8 MB/s over 4 times. */
+ * or about to begin and the file has outgrown its bounds all the same: at most 128 MB/s while the
+ * dead bytes are over 1.5 times what starts a compaction, 32 MB/s over 2.5 times, 8 MB/s over 4
+ * times. */
 uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block,
                             uint64_t bytes)
 {
@@ -261,17 +284,10 @@ uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *
     uint64_t all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
     uint64_t dead = all > live ? all - live : 0;
     uint64_t due = live > core->options.compact_floor ? live : core->options.compact_floor;
-    uint64_t compactor, ns;
+    uint64_t ns;
 
-    if (LX_LIKELY(dead / 3 <= due / 2))
+    if (LX_LIKELY(dead / 3 <= due / 2) || !is_compacting(core))
         return 0;
-    compactor = atomic_load_explicit(&core->control->head.compacting, memory_order_relaxed);
-    if (compactor == 0)
-        return 0;
-    if (compactor != core->self.identity && lx_lock_is_dead(&core->self, compactor)) {
-        atomic_compare_exchange_strong(&core->control->head.compacting, &compactor, 0);
-        return 0;
-    }
     ns = bytes * (dead / 4 > due ? 125 : dead / 5 > due / 2 ? 31 : 8);
     return ns < BRAKE_MAX_NS ? ns : BRAKE_MAX_NS;
 }
@@ -284,7 +300,8 @@ void lx_helper_consider(lx_core *core, const struct lx_control_block *block)
         lx_now_coarse_ms() < atomic_load_explicit(&core->compact_retry_ms, memory_order_relaxed))
         return;
     atomic_store(&core->compact_wanted, true);
-    add(core);
+    if (!add(core))
+        atomic_store(&core->compact_wanted, false); /* there is no thread to be had */
 }
 
 void lx_helper_forget(lx_core *core)

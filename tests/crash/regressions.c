@@ -492,8 +492,8 @@ static void kept_index_is_synced_before_it_is_marked_clean(void **state)
 static pthread_t writing_thread;
 static _Atomic unsigned syncs_begun, syncs_let_on;
 
-/* The first two syncs of the helper's compaction, which come without the writer lock, wait until the
- * writer has overwritten everything. */
+/* The first two syncs of the helper's compaction, which come without the writer lock, wait until they
+ * are let on. */
 static int waiting_fdatasync(int fd)
 {
     unsigned sync;
@@ -504,6 +504,24 @@ static int waiting_fdatasync(int fd)
             sched_yield();
     }
     return lx_io_system.fdatasync(fd);
+}
+
+static void let_syncs_wait(void)
+{
+    static struct lx_io waiting; /* should a test fail, it stays in force */
+
+    waiting = lx_io_system;
+    waiting.fdatasync = waiting_fdatasync;
+    writing_thread = pthread_self();
+    atomic_store(&syncs_begun, 0);
+    atomic_store(&syncs_let_on, 0);
+    lx_io = &waiting;
+}
+
+static void await_sync(unsigned sync)
+{
+    while (atomic_load(&syncs_begun) <= sync)
+        sched_yield();
 }
 
 static void overwrite(lxdb *db, unsigned keys)
@@ -517,25 +535,18 @@ static void overwrite(lxdb *db, unsigned keys)
 /* A commit that comes meanwhile does not ask for one, and there may be no other. */
 static void compaction_that_is_due_when_another_ends_is_made(void **state)
 {
-    static struct lx_io waiting; /* should this fail, it stays in force */
     struct fixture *fixture = *state;
     lxdb_options options = {.size = sizeof options, .compact_floor = 1u << 20};
     lxdb_stat_info info = {.dead_bytes = UINT64_MAX};
 
     close_database(fixture);
-    waiting = lx_io_system;
-    waiting.fdatasync = waiting_fdatasync;
-    writing_thread = pthread_self();
-    atomic_store(&syncs_begun, 0);
-    atomic_store(&syncs_let_on, 0);
-    lx_io = &waiting;
+    let_syncs_wait();
     assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
     overwrite(fixture->db, LARGE_KEYS);
     overwrite(fixture->db, LARGE_KEYS);
     overwrite(fixture->db, 1); /* more is dead than alive */
     for (unsigned sync = 0; sync < 2; sync++) {
-        while (atomic_load(&syncs_begun) <= sync)
-            sched_yield();
+        await_sync(sync);
         overwrite(fixture->db, LARGE_KEYS);
         atomic_store(&syncs_let_on, sync + 1);
     }
@@ -545,6 +556,43 @@ static void compaction_that_is_due_when_another_ends_is_made(void **state)
     }
     assert_true(info.dead_bytes <= info.live_bytes);
     assert_int_equal(info.compactions, 2);
+    close_database(fixture);
+    lx_io = &lx_io_system;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The one helper of this process is busy with another database. Else the file would grow as fast as
+ * it can be written, for as long as that takes. */
+static void writer_is_slowed_while_its_compaction_has_yet_to_begin(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_options options = {.size = sizeof options, .compact_floor = 64u << 10};
+    const unsigned some = 200, more = 500; /* writes of 2 KiB: over four times the floor; a MB */
+    lxdb *other;
+    uint64_t from;
+
+    close_database(fixture);
+    let_syncs_wait();
+    assert_ok(lxdb_open(fixture->path, &options, &fixture->db));
+    assert_ok(lxdb_open(in_directory(fixture, "other.lxdb"), &options, &other));
+    for (unsigned i = 0; i < some; i++)
+        overwrite(other, 1);
+    await_sync(0);
+    for (unsigned i = 0; i < some; i++)
+        overwrite(fixture->db, 1);
+    from = now_ns();
+    for (unsigned i = 0; i < more; i++)
+        overwrite(fixture->db, 1);
+    assert_true(now_ns() - from >= more * 2048u * 125u); /* 8 MB/s */
+    atomic_store(&syncs_let_on, 2);
+    assert_ok(lxdb_close(other));
     close_database(fixture);
     lx_io = &lx_io_system;
 }
@@ -772,6 +820,7 @@ int main(void)
         test_in_database(compaction_without_a_lock_file_is_refused_and_writes_go_on),
         test_in_database(last_close_has_the_file_in_force_for_itself),
         test_in_database(compaction_that_is_due_when_another_ends_is_made),
+        test_in_database(writer_is_slowed_while_its_compaction_has_yet_to_begin),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };
