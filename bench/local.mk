@@ -30,6 +30,28 @@ bench_lmdb_LDADD = liblxdb.la $(LMDB_LIBS)
 bench_programs += bench/lmdb$(EXEEXT)
 endif
 
+# What the disk holds beside a stopped reader: `make bench-space`, with the options in SPACE_FLAGS.
+EXTRA_PROGRAMS += bench/space
+bench_space_SOURCES = \
+	bench/common.c \
+	bench/common.h \
+	bench/space.c \
+	bench/space_lxdb.c \
+	bench/space_store.h
+bench_space_CPPFLAGS = $(AM_CPPFLAGS)
+bench_space_LDADD = liblxdb.la
+if HAVE_LMDB
+bench_space_SOURCES += bench/space_lmdb.c
+bench_space_CPPFLAGS += -DBENCH_LMDB $(LMDB_CFLAGS)
+bench_space_LDADD += $(LMDB_LIBS)
+endif
+if HAVE_SQLITE
+bench_space_SOURCES += bench/space_sqlite.c
+bench_space_CPPFLAGS += -DBENCH_SQLITE $(SQLITE_CFLAGS)
+bench_space_LDADD += $(SQLITE_LIBS)
+endif
+bench_programs += bench/space$(EXEEXT)
+
 CLEANFILES += $(bench_programs)
 
 bench-programs: $(bench_programs)
@@ -42,4 +64,7 @@ else
 	@echo 'the comparison needs LMDB: apt-get install liblmdb-dev, then configure again' >&2
 endif
 
-.PHONY: bench bench-programs
+bench-space: bench/space$(EXEEXT)
+	./bench/space$(EXEEXT) $(SPACE_FLAGS)
+
+.PHONY: bench bench-programs bench-space

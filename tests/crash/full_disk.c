@@ -656,6 +656,20 @@ static void visit_with_room(struct world *world)
     check_reading(world, "closed with room again");
 }
 
+/* Beside the user, which goes on: attaching, reading and leaving need no room. */
+static void visit_beside(const struct world *world)
+{
+    lxdb *db = harness_open(world->path, (lxdb_options){.flags = LXDB_NOCREATE});
+    char text[LEDGER_KEY_LEN + 1];
+
+    for (uint32_t key = 0; key < 100; key++) {
+        ledger_key(key, text);
+        (void)harness_value_read(db, text, LEDGER_KEY_LEN);
+    }
+    CHECK_OK(NULL, lxdb_close(db));
+    harness_count("visits beside others on a full disk", 1);
+}
+
 struct pair {
     int user, reader;
 };
@@ -680,6 +694,7 @@ static struct pair work(struct world *world)
     filler_do(world, FULL);
     atomic_store(&world->task, WORK_FULL);
     harness_until_least("work on the full disk", &world->task_done, WORK_FULL);
+    visit_beside(world);
     return pair;
 }
 
@@ -803,6 +818,7 @@ static void rounds(unsigned from, unsigned to)
     harness_count_least("compactions refused", ROUNDS);
     harness_count_least("deletes through the reserve", ROUNDS * 100);
     harness_count_least("closes on a full disk", ROUNDS / 2);
+    harness_count_least("visits beside others on a full disk", ROUNDS);
     harness_count_least("users killed", ROUNDS / 2);
 }
 
