@@ -11,8 +11,9 @@
  *   5  overwrite all keys once more, with nobody holding on to anything
  *   6  the reader closes, then the writer
  *
- * The disk is looked at all along, about every millisecond: the blocks of all files in the directory
- * and of those without a name that either process has open. Wrong data is a failure (status 1).
+ * The disk is looked at all along, about every millisecond: the blocks of all files in the
+ * directory and of those without a name that either process has open. Wrong data is a failure
+ * (status 1).
  */
 #include "bench/common.h"
 #include "bench/space_store.h"

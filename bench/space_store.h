@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the measurement of bounded space asks of a store: to put values, and to hold on to a state of
- * the past as its readers do. Keys are numbers, values begin with the number of the pass that wrote
- * them. What a store refuses for any reason that is not listed ends the program.
+ * What the measurement of bounded space asks of a store: to put values, and to hold on to a state
+ * of the past as its readers do. Keys are numbers, values begin with the number of the pass that
+ * wrote them. What a store refuses for any reason that is not listed ends the program.
  */
 #ifndef LXDB_BENCH_SPACE_STORE_H
 #define LXDB_BENCH_SPACE_STORE_H

@@ -210,9 +210,9 @@ LXDB_EXPORT void lxdb_free(void *memory);
 
 /*
  * Begin and end a read section of this thread. Between them peeked pointers stay good, whatever
- * others write or compact. Sections nest; one blocks nobody, but while it lasts it keeps on the disk
- * the generation of the files that it began in, and each later one that it peeked in. A section ends
- * in the thread that began it.
+ * others write or compact. Sections nest; one blocks nobody, but while it lasts it keeps on the
+ * disk the generation of the files that it began in, and each later one that it peeked in. A
+ * section ends in the thread that began it.
  */
 LXDB_EXPORT int lxdb_read_begin(lxdb *db);
 LXDB_EXPORT void lxdb_read_end(lxdb *db);

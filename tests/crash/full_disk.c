@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A disk that is really full: an ext4 in a file, mounted for this program alone. A filler grows and
- * shrinks at random moments while databases on it are worked on, and then takes the last block. What
- * is promised there:
+ * shrinks at random moments while databases on it are worked on, and then takes the last block.
+ * What is promised there:
  *
  *   - a change that finds no room is LXDB_NOSPACE and changes nothing; nobody gets a signal
  *   - what is there is read, and deletes go on through their reserve
@@ -12,9 +12,9 @@
  *     handles need none
  *   - once there is room, all goes on
  *
- * A round has a user, which changes two databases, a reader beside it and the filler, each a process
- * of its own. The ledger (ledger.h) tells what the first database must hold; the second has what
- * the ledger does not know: numbers, compare-and-set, a handle in mode full.
+ * A round has a user, which changes two databases, a reader beside it and the filler, each a
+ * process of its own. The ledger (ledger.h) tells what the first database must hold; the second has
+ * what the ledger does not know: numbers, compare-and-set, a handle in mode full.
  *
  * Needs root and a loop device. Each case makes its file system anew, so rounds are cheap.
  */
@@ -97,8 +97,8 @@ static uint64_t files_taken(void)
 /* What the empty file system takes for itself. */
 static uint64_t disk_base;
 
-/* Whether no file without a name is left, such as one that a compaction has replaced and a reader is
- * about to let go of: its blocks would come back while the disk is to be full. */
+/* Whether no file without a name is left, such as one that a compaction has replaced and a reader
+ * is about to let go of: its blocks would come back while the disk is to be full. */
 static bool all_have_names(void *arg)
 {
     (void)arg;
@@ -742,8 +742,8 @@ static void check_same_bytes(const char *path, const void *before, size_t before
     free(after);
 }
 
-/* A recovery makes the index anew, in the room of the old one if that is enough. What it cuts off is
- * set aside first, and for that there is no room. If it is refused, nothing was changed. */
+/* A recovery makes the index anew, in the room of the old one if that is enough. What it cuts off
+ * is set aside first, and for that there is no room. If it is refused, nothing was changed. */
 static void recover_full(struct world *world, bool torn)
 {
     lxdb_report report;

@@ -117,8 +117,8 @@ static void compaction_finishes_a_swap_already_published(void **state)
 
 /* ---- Another boot ---------------------------------------------------------------------------- */
 
-/* What the disk has after a loss of power is of moments of its own in each file: the lock file, with
- * what was under way in it, need not fit the data. */
+/* What the disk has after a loss of power is of moments of its own in each file: the lock file,
+ * with what was under way in it, need not fit the data. */
 
 static struct lx_control_file *read_control(const struct fixture *fixture)
 {
@@ -492,8 +492,8 @@ static void kept_index_is_synced_before_it_is_marked_clean(void **state)
 static pthread_t writing_thread;
 static _Atomic unsigned syncs_begun, syncs_let_on;
 
-/* The first two syncs of the helper's compaction, which come without the writer lock, wait until they
- * are let on. */
+/* The first two syncs of the helper's compaction, which come without the writer lock, wait until
+ * they are let on. */
 static int waiting_fdatasync(int fd)
 {
     unsigned sync;
