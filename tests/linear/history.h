@@ -98,7 +98,7 @@ struct operation {
 struct history {
     uint32_t keys;
     uint32_t weights[HISTORY_KEYS];
-    char names[HISTORY_KEYS][16];
+    char names[HISTORY_KEYS][24];
     struct operation *operations; /* by invocation */
     uint32_t n;
 };
