@@ -38,8 +38,8 @@ struct lx_io {
     int (*unlinkat)(int dirfd, const char *name);
     void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t off);
     int (*munmap)(void *addr, size_t len);
-    /* Copy into a shared mapping of a data file. Four bytes at once, where the machine can do that at
-     * any address: a death leaves all of them or none. */
+    /* Copy into a shared mapping of a data file. Four bytes at once, where the machine can do that
+     * at any address: a death leaves all of them or none. */
     void (*store)(void *to, const void *from, size_t len);
 };
 

@@ -97,6 +97,16 @@ const char *steps_name(size_t step)
     return names[step];
 }
 
+size_t steps_named(const char *name)
+{
+    size_t step = 0;
+
+    while (step < COUNT && strcmp(names[step], name) != 0)
+        step++;
+    CHECK(step < COUNT, "the step \"%s\" is not in the table of this test", name);
+    return step;
+}
+
 /* Whether anybody wants to know. */
 static bool is_watched(void)
 {
@@ -126,10 +136,7 @@ void lx_step(const char *name)
     if (!is_watched())
         return;
     if (name != last) {
-        for (last_step = IO_COUNT; last_step < COUNT; last_step++)
-            if (strcmp(names[last_step], name) == 0)
-                break;
-        CHECK(last_step < COUNT, "the step \"%s\" is not in the table of this test", name);
+        last_step = steps_named(name);
         last = name;
     }
     hit(last_step);

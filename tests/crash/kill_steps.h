@@ -27,6 +27,7 @@ struct step_plan {
 
 size_t steps_count(void);
 const char *steps_name(size_t step);
+size_t steps_named(const char *name);
 
 /* Put the table of file operations in place. Before the first lxdb_open(). */
 void steps_install(void);

@@ -42,6 +42,7 @@
 #define LOOKS 40u          /* of a reader */
 #define NEW_MOST 4000u     /* keys that a writer creates, besides those that it changes */
 #define PAUSE_NS 4000000u  /* of a victim inside the lock */
+#define LOOKS_AT_A_PAUSE 200u
 #define TURN_NS 100000000u /* between two looks for the next turn, should a wake be missed */
 
 enum { COMPACTOR = WRITERS, FREE_READER, READER, ACTORS };
@@ -257,15 +258,6 @@ static void actor_start(struct lane *lane, unsigned number)
 
 /* ---- Choosing a moment ----------------------------------------------------------------------- */
 
-static size_t step_named(const char *name)
-{
-    size_t step = 0;
-
-    while (strcmp(steps_name(step), name) != 0)
-        step++;
-    return step;
-}
-
 static void next_turn(struct lane *lane, unsigned victim)
 {
     atomic_store(&lane->victim, victim);
@@ -286,24 +278,28 @@ static bool has_come(void *arg)
            atomic_load(&moment->actor->pauses) != 0;
 }
 
-static void await_word(const char *what, const _Atomic uint64_t *word)
-{
-    static const struct timespec soon = {0, 20000};
-
-    harness_stage(what);
-    while (atomic_load(word) == 0)
-        (void)nanosleep(&soon, NULL);
-    harness_stage("striking");
-}
-
 static bool is_compacting(void *arg)
 {
     return atomic_load(&((const struct actor *)arg)->compacting) != 0;
 }
 
-/* After how many steps inside the lock, or at which. What the lock is held for takes a dozen steps,
- * or a few hundred for a batch; the end of a compaction takes some twenty. */
-static void choose_pause(struct lane *lane, unsigned number)
+static void look_again(void)
+{
+    static const struct timespec soon = {0, 20000};
+
+    (void)nanosleep(&soon, NULL);
+}
+
+static void await_lock(struct lane *lane, unsigned number)
+{
+    harness_stage("waiting for the victim to take the lock");
+    while (!holds(lane, number))
+        look_again();
+    harness_stage("striking");
+}
+
+/* After how many steps inside the lock, or at which. */
+static void choose_pause(harness_rng *rng, struct actor *actor)
 {
     static const char *const commit[] = {"commit-written",   "commit-committed",
                                          "commit-killed",    "commit-publishing",
@@ -311,14 +307,27 @@ static void choose_pause(struct lane *lane, unsigned number)
     static const char *const swap[] = {"compact-filled",           "compact-recorded",
                                        "compact-data-renamed",     "compact-index-renamed",
                                        "compact-directory-synced", "compact-published"};
-    const char *const *names = number == COMPACTOR ? swap : commit;
-    uint64_t most = number == COMPACTOR ? 20 : UINT64_C(1) << harness_below(&lane->rng, 9);
-    struct actor *actor = &lane->actors[number];
+    const char *const *names = actor->number == COMPACTOR ? swap : commit;
+    uint64_t inside = 0, step = STEPS_MAX;
 
-    if (harness_below(&lane->rng, 2) == 0)
-        atomic_store(&actor->pause_inside, 1 + harness_below(&lane->rng, most));
+    if (harness_below(rng, 2) == 0)
+        inside = 1 + harness_below(rng, UINT64_C(1) << harness_below(rng, 9));
     else
-        atomic_store(&actor->pause_step, step_named(names[harness_below(&lane->rng, 6)]));
+        step = steps_named(names[harness_below(rng, 6)]);
+    atomic_store(&actor->pause_inside, inside);
+    atomic_store(&actor->pause_step, step);
+}
+
+/* Not every hold of the lock comes by so many steps, or by that one: choose again after a while. */
+static void await_pause(struct lane *lane, struct actor *actor)
+{
+    harness_stage("waiting for the victim to pause");
+    for (unsigned looks = 0; atomic_load(&actor->pauses) == 0; looks++) {
+        if (looks % LOOKS_AT_A_PAUSE == 0)
+            choose_pause(&lane->rng, actor);
+        look_again();
+    }
+    harness_stage("striking");
 }
 
 static void await_moment(struct lane *lane, unsigned number)
@@ -336,11 +345,10 @@ static void await_moment(struct lane *lane, unsigned number)
     if (number > COMPACTOR || manner == 0) {
         harness_dawdle(&lane->rng, 2000000);
     } else if (manner < 3) {
-        await_word("waiting for the victim to take the lock", &lane->watches[number].holds);
+        await_lock(lane, number);
         harness_dawdle(&lane->rng, 4000);
     } else {
-        choose_pause(lane, number);
-        await_word("waiting for the victim to pause", &actor->pauses);
+        await_pause(lane, actor);
         harness_dawdle(&lane->rng, 4000);
     }
 }
@@ -591,7 +599,7 @@ static void lane_run(void *arg)
 
 static uint64_t hits_of(const char *name)
 {
-    size_t step = step_named(name);
+    size_t step = steps_named(name);
     uint64_t hits = 0;
 
     for (unsigned i = 0; i < LANES * ACTORS; i++)

@@ -9,7 +9,7 @@
  *     for the dead.
  *   - There is one verdict: at most one of those who live has recovered, and all have the same
  *     receipt, of a crash without damage.
- *   - Nothing is left of compactions that nobody ended.
+ *   - Nothing is left of compactions that nobody ended, nor behind the end of the log.
  *   - They write, until they are killed in turn. Now and then what is left is checked in full and
  *     closed cleanly, and must then be without a complaint.
  *
@@ -41,7 +41,8 @@
 #define CLOSE_EVERY 20u
 #define NEW_MOST 300u
 #define PAUSE_NS 2000000u
-#define DAWDLE_ONE_IN 24u  /* steps */
+#define PAUSE_ONE_IN 24u /* steps of who dawdles */
+#define PAUSE_ONE_IN_STORES 4u
 #define LOOK_NS 100000000u /* between two looks for the next phase, should a wake be missed */
 
 enum { GATHER, OPEN, CHECK_ALL, WRITE }; /* phases of a round */
@@ -62,7 +63,8 @@ struct opener {
     _Atomic uint64_t recovering; /* from the begin of a recovery until it is attached */
     _Atomic uint64_t recovered;  /* recoveries that it brought to an end */
     _Atomic uint64_t recovery_steps;
-    _Atomic uint64_t step; /* the last of them */
+    _Atomic uint64_t step;   /* the last of them */
+    _Atomic uint64_t pauses; /* 1: it does so now */
     _Atomic uint32_t hits[STEPS_MAX];
     lxdb_report receipt;
 };
@@ -101,12 +103,15 @@ static struct arena {
 
 static struct opener *self;
 static harness_rng step_rng;
+static size_t store; /* the step of a commit in which a death leaves a tail to be cut */
 
 static void pause_here(void)
 {
     static const struct timespec time = {0, PAUSE_NS};
 
+    atomic_store(&self->pauses, 1);
     (void)nanosleep(&time, NULL);
+    atomic_store(&self->pauses, 0);
 }
 
 static void step_in_recovery(size_t step)
@@ -129,7 +134,8 @@ static void on_step(size_t step)
         return;
     if (atomic_load(&self->recovering) != 0)
         step_in_recovery(step);
-    else if (atomic_load(&self->lane->dawdles) != 0 && harness_below(&step_rng, DAWDLE_ONE_IN) == 0)
+    else if (atomic_load(&self->lane->dawdles) != 0 &&
+             harness_below(&step_rng, step == store ? PAUSE_ONE_IN_STORES : PAUSE_ONE_IN) == 0)
         pause_here();
 }
 
@@ -601,6 +607,21 @@ static bool was_worked(void *arg)
     return steps >= threshold->least;
 }
 
+/* Somebody is in the middle of something, mostly of a commit. */
+static void await_pause(const struct lane *lane)
+{
+    static const struct timespec soon = {0, 20000};
+
+    for (unsigned i = 0;; i = (i + 1) % OPENERS) {
+        const struct opener *opener = &lane->openers[i];
+
+        if (opener->alive && atomic_load(&opener->pauses) != 0)
+            return;
+        if (i == 0)
+            (void)nanosleep(&soon, NULL);
+    }
+}
+
 static void work_and_kill_all(struct lane *lane)
 {
     struct threshold threshold = {lane, 8 + harness_below(&lane->rng, 200)};
@@ -610,7 +631,10 @@ static void work_and_kill_all(struct lane *lane)
     set_phase(lane, WRITE);
     harness_until("openers to work", was_worked, &threshold);
     atomic_store(&lane->dawdles, 1);
-    harness_dawdle(&lane->rng, 2000000);
+    if (harness_below(&lane->rng, 4) == 0)
+        harness_dawdle(&lane->rng, 2000000);
+    else
+        await_pause(lane);
     for (unsigned i = 0; i < OPENERS; i++)
         if (lane->openers[(first + i) % OPENERS].alive)
             harness_kill_remote(lane->openers[(first + i) % OPENERS].worker);
@@ -717,6 +741,7 @@ int main(int argc, char **argv)
     };
 
     arena = harness_shared(sizeof(*arena));
+    store = steps_named("io store");
     steps_on_hit = on_step;
     steps_install();
     return harness_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
