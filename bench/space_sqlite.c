@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SQLite, with a write-ahead log and its automatic checkpoints; what is held is a read transaction. */
+/* SQLite, with a write-ahead log and automatic checkpoints; what is held is a read transaction. */
 #include "bench/space_store.h"
 
 #include "bench/common.h"

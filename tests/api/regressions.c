@@ -181,7 +181,7 @@ static void kept_index_with_damaged_segments_is_made_anew(void **state)
     check_filled(fixture->db, 5000);
 }
 
-/* ---- Verify, receipts, compaction of what is damaged ------------------------------------------ */
+/* ---- Verify, receipts, compaction of what is damaged ----------------------------------------- */
 
 /* The bytes of an open database: what a crash would leave now. */
 static void copy_open(struct fixture *fixture, const char *to)

@@ -33,8 +33,8 @@ search()
 unreached()
 {
     sed -n -e '/"(killed/d' -e '/"-end-"/d' -e '/^unreached in /h' \
-        -e '/, state [0-9]*, "/{s/.*, state [0-9]*, //;G;s/\(.*\)\nunreached in \(.*\)/\2: \1/p;}' out |
-        LC_ALL=C sort -u
+        -e '/, state [0-9]*, "/{s/.*, state [0-9]*, //;G' \
+        -e 's/\(.*\)\nunreached in \(.*\)/\2: \1/p;}' out | LC_ALL=C sort -u
 }
 
 for file in "$models"/${1:-*}.pml; do

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * format/skip.h where its direct answers are used up: the same answers from tables, and what becomes
- * of them, and of the scan that asks, when there is no memory for a table or the caller calls it
- * off. The linker leads the allocations here (see local.mk).
+ * format/skip.h where its direct answers are used up: the same answers from tables, and what
+ * becomes of them, and of the scan that asks, when there is no memory for a table or the caller
+ * calls it off. The linker leads the allocations here (see local.mk).
  */
 #include "format/skip.h"
 
