@@ -21,6 +21,8 @@ dist_man_MANS += \
 
 dist_doc_DATA += \
 	README.md \
+	docs/SECURITY.md \
+	docs/testing.md \
 	docs/architecture.md \
 	docs/concurrency.md \
 	docs/durability.md \

@@ -27,7 +27,8 @@
  *
  * Before anything else the test proves that it can fail: with a disk whose syncs do nothing it must
  * find a lost commit (--lying-disk=files and --lying-disk=directory run only that). --only=N runs
- * one sequence of those that the seed gives. Environment: LXDB_TEST_SEED, LXDB_TEST_SCALE.
+ * one sequence of those that the seed gives. Environment: LXDB_TEST_SEED, LXDB_TEST_SCALE,
+ * LXDB_TEST_SECONDS (go on for so long, with the images of a short run at least).
  */
 #include "base/hash.h"
 #include "format/scan.h"
@@ -1285,7 +1286,7 @@ static void prove_lies_are_found(const char *what)
 
 static void at_least(const char *what, uint64_t count, uint64_t least)
 {
-    printf("powerloss: %10llu %s\n", (unsigned long long)count, what);
+    printf("count: %s %llu\n", what, (unsigned long long)count);
     if (count < least && only == 0)
         fail("only %llu %s", (unsigned long long)count, what);
 }
@@ -1301,13 +1302,16 @@ int main(int argc, char **argv)
 {
     const char *tmp = getenv("TMPDIR");
     uint64_t scale = number_in("LXDB_TEST_SCALE", 1);
-    uint64_t images = IMAGES * (scale ? scale : 1);
+    uint64_t seconds = number_in("LXDB_TEST_SECONDS", 0);
+    uint64_t images = IMAGES * (seconds == 0 && scale != 0 ? scale : 1);
     struct timespec now;
+    time_t until;
 
     clock_gettime(CLOCK_REALTIME, &now);
+    until = time(NULL) + (time_t)seconds;
     test.seed = number_in("LXDB_TEST_SEED",
                           (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
-    printf("powerloss: LXDB_TEST_SEED=%llu\n", (unsigned long long)test.seed);
+    printf("seed: LXDB_TEST_SEED=%llu\n", (unsigned long long)test.seed);
     snprintf(test.dir, sizeof test.dir, "%s/powerloss-XXXXXX", tmp != NULL && *tmp ? tmp : "/tmp");
     if (mkdtemp(test.dir) == NULL)
         fail("%s: %s", test.dir, strerror(errno));
@@ -1324,7 +1328,7 @@ int main(int argc, char **argv)
     }
     run_short_sequences();
     test.phase = "random sequences";
-    while (counts.images < images && (only == 0 || counts.sequences < only))
+    while ((counts.images < images || time(NULL) < until) && (only == 0 || counts.sequences < only))
         run_random_sequence();
 
     at_least("sequences", counts.sequences, 3276);
@@ -1333,8 +1337,8 @@ int main(int argc, char **argv)
     at_least("images with a torn end", counts.cut, images / 20);
     at_least("images in which the file was not there yet", counts.missing, 100);
     at_least("crashed files opened", counts.opened, images / 100);
-    at_least("  of them after the end of all processes", counts.kills, images / 1000);
-    at_least("  of them with the rest run again", counts.again, images / 200);
+    at_least("of the files opened, after the end of all processes", counts.kills, images / 1000);
+    at_least("of the files opened, with the rest run again", counts.again, images / 200);
     at_least("syncs that failed", counts.failed_syncs, 20);
     at_least("closed files read strictly", counts.strict, images / 100);
     at_least("syncs", sim_syncs(), images / 20);
