@@ -21,6 +21,7 @@
 #include "tests/crash/kill_steps.h"
 #include "tests/crash/lock_watch.h"
 
+#include "engine/core.h"
 #include "sys/host.h"
 
 #include <errno.h>
@@ -58,12 +59,14 @@ struct actor {
     uint32_t turn; /* in which it made `steps` */
     unsigned steps;
     _Atomic uint64_t compacting;
-    _Atomic uint64_t step;   /* the last that it came by */
-    _Atomic uint64_t inside; /* steps since it took the lock */
-    _Atomic uint64_t
-        pause_inside;            /* after so many it pauses, for as long as it takes to be killed */
-    _Atomic uint64_t pause_step; /* or, now and then, at this one; STEPS_MAX: at none */
-    _Atomic uint64_t pauses;     /* 1: it does so now */
+    _Atomic uint64_t step;    /* the last that it came by */
+    _Atomic uint64_t inside;  /* steps since it took the lock */
+    _Atomic uint64_t repairs; /* 1: it is in a repair */
+    /* Where it pauses, for as long as it takes to be killed: after so many steps inside the lock,
+     * or now and then at one step (STEPS_MAX: at none). */
+    _Atomic uint64_t pause_inside;
+    _Atomic uint64_t pause_step;
+    _Atomic uint64_t pauses; /* 1: it does so now */
     _Atomic uint64_t hits[STEPS_MAX];
 };
 
@@ -101,7 +104,7 @@ static bool holds(const struct lane *lane, unsigned number)
 
 static struct actor *self; /* in an actor's process */
 static harness_rng step_rng;
-static bool is_of_split[STEPS_MAX], is_of_repair[STEPS_MAX];
+static bool is_of_split[STEPS_MAX];
 
 /* So that it can be killed there, however few of the processors' moments a lane gets. */
 static bool is_to_pause(size_t step, uint64_t inside)
@@ -112,7 +115,7 @@ static bool is_to_pause(size_t step, uint64_t inside)
         return true;
     return (step == atomic_load(&self->pause_step) ||
             (is_of_split[step] && atomic_load(&self->lane->victim) == self->number) ||
-            (is_of_repair[step] && atomic_load(&self->lane->hunts) != 0)) &&
+            (atomic_load(&self->repairs) != 0 && atomic_load(&self->lane->hunts) != 0)) &&
            harness_below(&step_rng, 3) == 0;
 }
 
@@ -133,6 +136,21 @@ static void on_step(size_t step)
         (void)nanosleep(&time, NULL);
         atomic_store(&self->pauses, 0);
     }
+}
+
+int __real_lx_repair(lx_writer *writer);
+int __wrap_lx_repair(lx_writer *writer);
+
+int __wrap_lx_repair(lx_writer *writer)
+{
+    int rc;
+
+    if (self != NULL)
+        atomic_store(&self->repairs, 1);
+    rc = __real_lx_repair(writer);
+    if (self != NULL)
+        atomic_store(&self->repairs, 0);
+    return rc;
 }
 
 /* Of each process another. */
@@ -246,6 +264,7 @@ static void actor_start(struct lane *lane, unsigned number)
     atomic_store(&actor->pause_inside, 0);
     atomic_store(&actor->pause_step, STEPS_MAX);
     atomic_store(&actor->pauses, 0);
+    atomic_store(&actor->repairs, 0);
     atomic_store(&actor->compacting, 0);
     actor->births++;
     if (number == COMPACTOR)
@@ -366,7 +385,7 @@ static void note_death(struct lane *lane, unsigned number, bool inside)
         (void)atomic_fetch_add(&arena->inside, 1);
         (void)atomic_fetch_add(&arena->inside_at[atomic_load(&actor->step)], 1);
         harness_count("kills in a split", is_of_split[atomic_load(&actor->step)]);
-        harness_count("kills in a repair", is_of_repair[atomic_load(&actor->step)]);
+        harness_count("kills in a repair", atomic_load(&actor->repairs));
     }
     if (number == COMPACTOR && is_compacting(actor))
         harness_count("kills in a compaction", 1);
@@ -669,11 +688,9 @@ int main(int argc, char **argv)
         HARNESS_CASE(kill_storm_loses_nothing_acknowledged_and_stops_nobody),
     };
 
-    for (size_t step = 0; step < steps_count(); step++) {
+    for (size_t step = 0; step < steps_count(); step++)
         is_of_split[step] = strncmp(steps_name(step), "split-", 6) == 0 ||
                             strcmp(steps_name(step), "directory-doubled") == 0;
-        is_of_repair[step] = strncmp(steps_name(step), "repair-", 7) == 0;
-    }
     arena = harness_shared(sizeof(*arena));
     steps_on_hit = on_step;
     steps_install();

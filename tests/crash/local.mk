@@ -18,7 +18,7 @@ tests_crash_kill_points_SOURCES = \
 tests_crash_kill_points_LDADD = tests/crash/libsteps.la
 TESTS += tests/crash/kill_points
 
-# Who holds the writer lock is seen where the lock is taken and released.
+# Who holds the writer lock is seen where the lock is taken and released, and who repairs likewise.
 check_PROGRAMS += tests/crash/kill_storm
 tests_crash_kill_storm_SOURCES = \
 	tests/crash/kill_storm.c \
@@ -32,7 +32,7 @@ tests_crash_kill_storm_SOURCES = \
 tests_crash_kill_storm_LDADD = tests/crash/libsteps.la
 tests_crash_kill_storm_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=lx_lock_try,--wrap=lx_lock_take,--wrap=lx_lock_release \
-	-Wl,--wrap=lx_futex_wait,--wrap=lx_ofd_query
+	-Wl,--wrap=lx_futex_wait,--wrap=lx_ofd_query,--wrap=lx_repair
 TESTS += tests/crash/kill_storm
 
 # Whether a process is in a recovery is seen at its entrance.
