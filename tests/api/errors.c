@@ -234,6 +234,36 @@ static void full_file_is_nospace_and_deletes_still_work(void **state)
     check_missing(fixture->db, "key-0");
 }
 
+/* Small records until not one more goes in: what is left then is for deletes, 16 KiB of them. */
+static void delete_when_no_put_goes_in(const struct fixture *fixture)
+{
+    struct rlimit limit = {.rlim_cur = 1u << 20, .rlim_max = 1u << 20};
+    lxdb *db = NULL;
+    uint16_t key = 0;
+    int rc = LXDB_OK;
+
+    child_require(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    for (unsigned n = 0; rc == LXDB_OK && n < 200000; n++) {
+        key = (uint16_t)(n % 2000);
+        rc = lxdb_write(db, &key, sizeof key, "", 0);
+    }
+    child_require_code(rc, LXDB_NOSPACE, "write to a full file");
+    for (key = 0; key < 1000; key++)
+        child_require_code(lxdb_delete(db, &key, sizeof key), LXDB_OK, "delete on a full disk");
+    child_require_code(lxdb_write(db, &key, sizeof key, "", 0), LXDB_NOSPACE, "write behind");
+    child_require_code(lxdb_close(db), LXDB_OK, "close");
+}
+
+static void file_full_to_the_last_byte_for_puts_takes_deletes(void **state)
+{
+    struct fixture *fixture = *state;
+    run_child(delete_when_no_put_goes_in, fixture);
+    fixture->db = open_database(fixture->path);
+    check_bytes(fixture->db, &(uint16_t){1000}, sizeof(uint16_t), "", 0);
+    assert_code(lxdb_exists(fixture->db, &(uint16_t){999}, sizeof(uint16_t)), LXDB_NOTFOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +280,7 @@ int main(void)
         cmocka_unit_test(null_handles_are_invalid),
         test_in_database(missing_places_are_invalid),
         test_in_directory(full_file_is_nospace_and_deletes_still_work),
+        test_in_directory(file_full_to_the_last_byte_for_puts_takes_deletes),
     };
     return cmocka_run_group_tests_name("errors", tests, NULL, NULL);
 }

@@ -315,6 +315,23 @@ static void index_kept_for_other_data_is_not_believed(void **state)
     check_filled(fixture->db, 50);
 }
 
+/* As another program deletes: one byte changes, and neither size nor the last record. */
+static void index_kept_for_a_file_that_was_changed_in_place_is_not_believed(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t *bytes;
+    size_t len;
+    close_with_helpers(fixture, LXDB_HELPERS_KEEP, 50);
+    bytes = read_file(fixture->path, &len);
+    assert_int_equal(bytes[10], 1); /* the status of key-0 */
+    bytes[10] = 0;
+    write_file(fixture->path, bytes, len);
+    free(bytes);
+    fixture->db = open_database(fixture->path);
+    check_missing(fixture->db, "key-0");
+    check_count(fixture->db, 49);
+}
+
 static void file_closed_cleanly_has_no_padding(void **state)
 {
     struct fixture *fixture = *state;
@@ -986,6 +1003,7 @@ int main(void)
         test_in_directory(helpers_kept_and_deleted_are_made_again),
         test_in_directory(helpers_kept_and_damaged_are_made_again),
         test_in_directory(index_kept_for_other_data_is_not_believed),
+        test_in_directory(index_kept_for_a_file_that_was_changed_in_place_is_not_believed),
         test_in_database(file_closed_cleanly_has_no_padding),
         test_in_database(copy_of_a_closed_file_is_the_database),
         test_in_directory(file_with_other_magic_is_notdb),

@@ -2,7 +2,9 @@
 /* Upkeep: flush, position, wait_durable, compact, stat, verify. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static lxdb_stat_info stat_of(lxdb *db)
 {
@@ -520,6 +522,40 @@ static void compact_of_a_damaged_database_keeps_the_damage_aside(void **state)
     assert_ok(lxdb_verify(fixture->path, &report, NULL));
 }
 
+/* A value changes on the disk under a session: what nobody has checked since it was written. */
+static void compact_of_what_rots_in_a_session_keeps_the_damage_aside(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = open(fixture->path, O_RDWR | O_CLOEXEC);
+    lxdb_report report;
+    fill(fixture->db, 100);
+    assert_int_equal(pwrite(fd, "#", 1, (off_t)record_offset(42) + 7 + 6 + 3), 1);
+    close(fd);
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_count(fixture->db, 99);
+    check_missing(fixture->db, "key-42");
+    assert_true(file_size(in_directory(fixture, "test.lxdb-lost")) >=
+                record_offset(43) - record_offset(42));
+    close_database(fixture);
+    assert_ok(lxdb_verify(fixture->path, &report, NULL));
+}
+
+/* Programs that go by lengths alone could not read on behind it. */
+static void first_write_into_a_file_with_a_broken_length_makes_it_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_report report;
+    fill(fixture->db, 100);
+    close_database(fixture);
+    damage(fixture, record_offset(42) + 4);
+    fixture->db = open_database(fixture->path);
+    put(fixture->db, "key-1", "changed");
+    check_count(fixture->db, 99);
+    close_database(fixture);
+    assert_ok(lxdb_verify(fixture->path, &report, NULL));
+    assert_int_equal(report.records_live, 99);
+}
+
 static void verify_of_what_is_no_database_says_so(void **state)
 {
     struct fixture *fixture = *state;
@@ -594,6 +630,8 @@ int main(void)
         test_in_database(verify_lists_32_ranges_and_counts_all),
         test_in_database(damaged_database_opens_with_all_that_is_intact),
         test_in_database(compact_of_a_damaged_database_keeps_the_damage_aside),
+        test_in_database(compact_of_what_rots_in_a_session_keeps_the_damage_aside),
+        test_in_database(first_write_into_a_file_with_a_broken_length_makes_it_whole),
         test_in_directory(verify_of_what_is_no_database_says_so),
         test_in_database(verify_reports_progress_to_the_end),
         test_in_database(verify_ended_by_progress_is_busy),

@@ -157,6 +157,25 @@ static void peeked_value_stays_through_compaction(void **state)
     check_filled(fixture->db, 500);
 }
 
+/* The section goes on in each new generation; what the first one gave is still good. */
+static void peeked_value_stays_through_peeks_in_later_generations(void **state)
+{
+    struct fixture *fixture = *state;
+    const void *value = NULL;
+    size_t len = 0;
+    fill(fixture->db, 500);
+    assert_ok(lxdb_read_begin(fixture->db));
+    assert_ok(lxdb_peek(fixture->db, "key-250", 7, &value, &len));
+    for (int round = 0; round < 50; round++) {
+        put(fixture->db, "key-250", "changed");
+        assert_ok(lxdb_compact(fixture->db, NULL));
+        check_peek(fixture->db, "key-250", "changed");
+    }
+    assert_int_equal(len, 12);
+    assert_memory_equal(value, "value of 250", 12);
+    lxdb_read_end(fixture->db);
+}
+
 static void peek_in_a_section_from_before_compaction_sees_later_writes(void **state)
 {
     struct fixture *fixture = *state;
@@ -318,6 +337,7 @@ int main(void)
         test_in_database(sections_of_two_handles_are_independent),
         test_in_database(peeked_value_stays_while_it_is_replaced_and_deleted),
         test_in_database(peeked_value_stays_through_compaction),
+        test_in_database(peeked_value_stays_through_peeks_in_later_generations),
         test_in_database(peek_in_a_section_from_before_compaction_sees_later_writes),
         test_in_database(peeked_value_stays_while_the_file_grows),
         test_in_database(peek_many_fills_every_item),

@@ -97,3 +97,16 @@ tests_crash_regressions_SOURCES = tests/crash/regressions.c $(API_HARNESS)
 tests_crash_regressions_LDADD = tests/crash/libsteps.la $(CMOCKA_LIBS)
 tests_crash_regressions_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_ofd_set
 TESTS += tests/crash/regressions
+
+# Others between two steps, at every run the same.
+check_PROGRAMS += tests/crash/at_steps
+tests_crash_at_steps_SOURCES = tests/crash/at_steps.c $(API_HARNESS)
+tests_crash_at_steps_LDADD = tests/crash/libsteps.la $(CMOCKA_LIBS)
+tests_crash_at_steps_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
+TESTS += tests/crash/at_steps
+
+# Puts that end by themselves, repaired and copied.
+check_PROGRAMS += tests/crash/expiry
+tests_crash_expiry_SOURCES = tests/crash/expiry.c $(API_HARNESS)
+tests_crash_expiry_LDADD = $(TEST_LIBS_INTERNAL)
+TESTS += tests/crash/expiry

@@ -346,6 +346,29 @@ static bool sleeps(pid_t tid)
     return end != NULL && end[1] == ' ' && end[2] == 'S';
 }
 
+static _Atomic int wakes, woken;
+
+/* The linker leads calls here: see local.mk. */
+void __real_lx_futex_wake(_Atomic uint32_t *word, int most);
+void __wrap_lx_futex_wake(_Atomic uint32_t *word, int most);
+
+void __wrap_lx_futex_wake(_Atomic uint32_t *word, int most)
+{
+    wakes++;
+    woken = most;
+    __real_lx_futex_wake(word, most);
+}
+
+/* Else whoever sleeps would see it only at the end of its sleep. */
+static void sync_that_ends_wakes_everybody(void **state)
+{
+    (void)state;
+    wakes = 0;
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(wakes, 1);
+    assert_int_equal(woken, INT32_MAX);
+}
+
 static pid_t leader;
 
 /* The sync of a leader that waits until all the others sleep behind it. */
@@ -423,6 +446,7 @@ int main(void)
         UNIT(poison_check_is_io_whatever_the_errno_and_says_what_ends_it),
         UNIT(leader_that_never_finishes_is_passed_by),
         UNIT(leader_that_is_slower_than_the_limit_leaves_it_pending),
+        UNIT(sync_that_ends_wakes_everybody),
         UNIT(one_sync_serves_all_who_wait),
         UNIT(one_sync_that_fails_is_the_answer_for_all_who_wait),
     };

@@ -95,7 +95,7 @@ check_PROGRAMS += tests/unit/lock
 tests_unit_lock_SOURCES = tests/unit/lock.c
 tests_unit_lock_LDADD = $(TEST_LIBS_INTERNAL)
 tests_unit_lock_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=lx_cpu_relax,--wrap=lx_now_ms,--wrap=lx_ofd_query
+	-Wl,--wrap=lx_cpu_relax,--wrap=lx_now_ms,--wrap=lx_ofd_query,--wrap=lx_futex_wake
 TESTS += tests/unit/lock
 
 check_PROGRAMS += tests/unit/log
@@ -116,6 +116,7 @@ TESTS += tests/unit/split
 check_PROGRAMS += tests/unit/durable
 tests_unit_durable_SOURCES = tests/unit/durable.c
 tests_unit_durable_LDADD = $(TEST_LIBS_INTERNAL)
+tests_unit_durable_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_futex_wake
 TESTS += tests/unit/durable
 
 # Calls to the system that are interrupted or refused: the linker leads them to the test.

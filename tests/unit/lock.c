@@ -380,6 +380,33 @@ static void lock_waited_for_comes_with_the_release(void **state)
     assert_int_equal(lock->word, who[1].self.identity << 1 | 1);
 }
 
+static _Atomic unsigned wakes;
+
+/* The linker leads calls here: see local.mk. */
+void __real_lx_futex_wake(_Atomic uint32_t *word, int waiters);
+void __wrap_lx_futex_wake(_Atomic uint32_t *word, int waiters);
+
+void __wrap_lx_futex_wake(_Atomic uint32_t *word, int waiters)
+{
+    wakes++;
+    __real_lx_futex_wake(word, waiters);
+}
+
+/* Else a sleeper would go on only when its sleep ends. */
+static void release_wakes_if_somebody_sleeps(void **state)
+{
+    (void)state;
+    wakes = 0;
+    take_ok(0);
+    lx_lock_release(lock);
+    assert_int_equal(wakes, 0);
+    take_ok(0);
+    lock->word |= 1; /* one who is about to sleep */
+    lx_lock_release(lock);
+    assert_int_equal(wakes, 1);
+    assert_int_equal(lock->word, 0);
+}
+
 static uint64_t counter; /* guarded by the lock */
 enum { COUNT_EACH = 3000, COUNTERS = 4 };
 
@@ -741,6 +768,7 @@ int main(void)
         UNIT(limit_asks_the_clock_once),
         UNIT(lock_held_past_the_limit_is_busy_and_says_by_whom),
         UNIT(lock_waited_for_comes_with_the_release),
+        UNIT(release_wakes_if_somebody_sleeps),
         UNIT(lock_lets_one_in_at_a_time),
         UNIT(dead_holder_is_replaced_and_what_it_left_undone_is_reported),
         UNIT(dead_holder_that_left_nothing_is_replaced_without_a_repair),

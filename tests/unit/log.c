@@ -283,6 +283,25 @@ static void match_of_another_key_is_not_found_and_leaves_the_output(void **state
     assert_int_equal(entry.off, 99);
 }
 
+/* Keys are compared in words that overlap: of every length, each byte counts. */
+static void match_of_a_key_that_differs_anywhere_is_not_found(void **state)
+{
+    char key[40] = "every byte of a key is compared with it";
+    lx_entry entry;
+
+    (void)state;
+    for (uint32_t len = 1; len <= sizeof key; len++) {
+        uint64_t off = put_as(1, key, len, "value");
+
+        assert_int_equal(lx_log_match(&log_, off, key, len, &entry), LXDB_OK);
+        for (uint32_t i = 0; i < len; i++) {
+            key[i] ^= 1;
+            assert_int_equal(lx_log_match(&log_, off, key, len, &entry), LXDB_NOTFOUND);
+            key[i] ^= 1;
+        }
+    }
+}
+
 static void match_of_a_record_that_was_just_killed_is_found(void **state)
 {
     uint64_t off = put("apple", "red");
@@ -800,6 +819,7 @@ int main(void)
         UNIT(reach_that_cannot_ask_for_the_size_is_io),
         UNIT(match_of_a_record_gives_all_of_it),
         UNIT(match_of_another_key_is_not_found_and_leaves_the_output),
+        UNIT(match_of_a_key_that_differs_anywhere_is_not_found),
         UNIT(match_of_a_record_that_was_just_killed_is_found),
         UNIT(match_of_a_record_that_ends_with_the_file_is_found),
         UNIT(match_at_or_over_the_end_is_corrupt),

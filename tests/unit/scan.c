@@ -304,6 +304,23 @@ static void closed_records_in_a_value_are_not_believed_behind_damage(void **stat
     }
 }
 
+/* In 32 bits this length would lead to a record inside the value. */
+static void closed_length_that_passes_32_bits_leads_nowhere(void **state)
+{
+    uint8_t value[] = "...a record of 1234\xee";
+    struct log log;
+    uint64_t off;
+
+    (void)state;
+    lx_record_encode(value + 3, 1, "in", 2, "1", 1);
+    log_start(&log, 0);
+    off = add(&log, 1, "a", value, sizeof value);
+    put(&log, "z", "end");
+    lx_put32(log.bytes + off + 3, UINT32_MAX); /* 11 + 1 + UINT32_MAX is 11 in 32 bits */
+    assert_log(&log, log.size, 0, "z=end");
+    assert_damage(&log, 1, off, 12 + sizeof value, true);
+}
+
 static void closed_length_that_swallows_whole_records_gives_them_back(void **state)
 {
     struct log log;
@@ -1591,6 +1608,7 @@ static void scan_of_random_damage_agrees_with_the_slow_scanner(void **state)
 
 /* ---- The bound on work ----------------------------------------------------------------------- */
 
+#define HOSTILE_SMALL (UINT64_C(256) << 10) /* where work that is not linear ends in time */
 #define HOSTILE_SIZE (UINT64_C(8) << 20)
 #define WORK_PER_BYTE 8u
 
@@ -1640,6 +1658,24 @@ static void fill_huge_claims(uint8_t *data, uint64_t size)
         lx_put32(data + off + 3, (uint32_t)((size - off) / 2));
         lx_record_encode(data + off + 12, 1, "k", 1, "12345678", 8);
     }
+}
+
+/* Damaged headers that all lead to one large record, which is not whole either, and a whole record
+ * behind each. */
+static void fill_one_claim_of_many(uint8_t *data, uint64_t size)
+{
+    uint64_t last = size / 2 / 24 * 24;
+
+    memset(data, 0xee, size);
+    for (uint64_t off = 0; off < last; off += 24) {
+        data[off] = 1;
+        lx_put16(data + off + 1, 1);
+        lx_put32(data + off + 3, (uint32_t)(last - off - 12));
+        lx_record_encode(data + off + 12, 1, "k", 1, NULL, 0);
+    }
+    data[last] = 1;
+    lx_put16(data + last + 1, 1);
+    lx_put32(data + last + 3, (uint32_t)(size - last - 12));
 }
 
 /* A damaged record that leads to a whole one, and between them whole records that just miss it. */
@@ -1694,38 +1730,48 @@ static void fill_zeros_then_one(uint8_t *data, uint64_t size)
     data[size - 1] = 1;
 }
 
+struct hostile {
+    const char *name;
+    fill_function *fill;
+};
+
+static void check_work(const struct hostile *file, uint8_t *data, uint64_t size)
+{
+    const uint32_t watermarks[] = {0, (uint32_t)size, rounded(5, size), 1000};
+
+    file->fill(data + LX_HEADER_SIZE, size - LX_HEADER_SIZE);
+    for (size_t i = 0; i < sizeof watermarks / sizeof watermarks[0]; i++) {
+        lx_scan scan;
+
+        lx_header_encode(data, watermarks[i]);
+        assert_int_equal(lx_scan_plan(data, size, NULL, NULL, &scan), LXDB_OK);
+        print_message("%-20s %8x: %9llu units, %8llu records\n", file->name, watermarks[i],
+                      (unsigned long long)scan.work, (unsigned long long)scan.records);
+        assert_true(scan.work <= WORK_PER_BYTE * size);
+        lx_scan_free(&scan);
+    }
+}
+
 static void scan_of_hostile_files_takes_linear_work(void **state)
 {
-    static const struct {
-        const char *name;
-        fill_function *fill;
-    } files[] = {{"ones", fill_ones},
-                 {"threes", fill_threes},
-                 {"headers to the end", fill_headers_to_the_end},
-                 {"short chain", fill_short_chain},
-                 {"huge claims", fill_huge_claims},
-                 {"near miss inside", fill_near_miss_inside},
-                 {"embedded database", fill_embedded_database},
-                 {"astray", fill_astray},
-                 {"zeros, then one", fill_zeros_then_one}};
-    const uint32_t watermarks[] = {0, (uint32_t)HOSTILE_SIZE, rounded(5, HOSTILE_SIZE), 1000};
+    static const struct hostile files[] = {{"ones", fill_ones},
+                                           {"threes", fill_threes},
+                                           {"headers to the end", fill_headers_to_the_end},
+                                           {"short chain", fill_short_chain},
+                                           {"huge claims", fill_huge_claims},
+                                           {"one claim of many", fill_one_claim_of_many},
+                                           {"near miss inside", fill_near_miss_inside},
+                                           {"embedded database", fill_embedded_database},
+                                           {"astray", fill_astray},
+                                           {"zeros, then one", fill_zeros_then_one}};
+    const uint64_t sizes[] = {HOSTILE_SMALL, HOSTILE_SIZE};
     uint8_t *data = malloc(HOSTILE_SIZE);
 
     (void)state;
     assert_non_null(data);
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        files[i].fill(data + LX_HEADER_SIZE, HOSTILE_SIZE - LX_HEADER_SIZE);
-        for (size_t j = 0; j < sizeof watermarks / sizeof watermarks[0]; j++) {
-            lx_scan scan;
-
-            lx_header_encode(data, watermarks[j]);
-            assert_int_equal(lx_scan_plan(data, HOSTILE_SIZE, NULL, NULL, &scan), LXDB_OK);
-            print_message("%-20s %8x: %9llu units, %8llu records\n", files[i].name, watermarks[j],
-                          (unsigned long long)scan.work, (unsigned long long)scan.records);
-            assert_true(scan.work <= WORK_PER_BYTE * HOSTILE_SIZE);
-            lx_scan_free(&scan);
-        }
-    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (size_t j = 0; j < sizeof files / sizeof files[0]; j++)
+            check_work(&files[j], data, sizes[i]);
     free(data);
 }
 
@@ -1741,6 +1787,7 @@ int main(void)
         cmocka_unit_test(closed_unknown_status_is_stepped_over_by_its_lengths),
         cmocka_unit_test(closed_damaged_length_goes_on_at_the_first_record_that_leads_to_the_end),
         cmocka_unit_test(closed_records_in_a_value_are_not_believed_behind_damage),
+        cmocka_unit_test(closed_length_that_passes_32_bits_leads_nowhere),
         cmocka_unit_test(closed_length_that_swallows_whole_records_gives_them_back),
         cmocka_unit_test(closed_length_that_leads_into_its_value_believes_nothing_there),
         cmocka_unit_test(closed_length_that_leads_into_a_later_value_believes_nothing_there),

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* store/split.c: a split or rewrite, whole, failed, or left by a writer that died in it. */
 #include "store/index.h"
+#include "store/probe.h"
 
 #include "sys/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -328,6 +331,137 @@ static void directory_that_moves_leaves_the_old_one_as_it_was(void **state)
     assert_keys(1);
 }
 
+/* ---- In the middle of it --------------------------------------------------------------------- */
+
+/* At the first access to some segments something is done, and then it is let through. */
+static struct {
+    void (*act)(void);
+    struct sigaction before;
+    uint8_t *base;
+    size_t size;
+    unsigned faults;
+    int rc;
+    lx_found found;
+} middle;
+
+static void on_fault(int signal)
+{
+    (void)signal;
+    middle.faults++;
+    (void)mprotect(middle.base, middle.size, PROT_READ | PROT_WRITE);
+    middle.act();
+}
+
+static void watch_segments(uint64_t first, uint64_t n, int allowed, void (*act)(void))
+{
+    struct sigaction action = {.sa_handler = on_fault};
+
+    assert_int_equal(lx_index_grow(&index_, first + n), LXDB_OK);
+    middle.act = act;
+    middle.base = index_.map.base + first * LX_SEGMENT_SIZE;
+    middle.size = n * LX_SEGMENT_SIZE;
+    middle.faults = 0;
+    assert_int_equal(mprotect(middle.base, middle.size, allowed), 0);
+    assert_int_equal(sigaction(SIGSEGV, &action, &middle.before), 0);
+}
+
+static void unwatch_segments(void)
+{
+    assert_int_equal(sigaction(SIGSEGV, &middle.before, NULL), 0);
+    assert_int_equal(middle.faults, 1);
+}
+
+static void look_in_the_middle(void)
+{
+    middle.rc = find(0, &middle.found);
+}
+
+static void directory_that_doubles_is_not_seen_before_it_is_filled(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    (void)put(0);
+    for (uint32_t d = 1; d <= 11; d++)
+        assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LXDB_OK);
+    start = index_.head->segments;
+    watch_segments(start, lx_directory_segments(12), PROT_READ, look_in_the_middle);
+    assert_int_equal(lx_index_split(&index_, &log_, hash_of(0), LX_SEGMENT_LIMIT), LXDB_OK);
+    unwatch_segments();
+    assert_int_equal(lx_directory_start(index_.head->directory), start);
+    assert_int_equal(middle.rc, LXDB_OK);
+    assert_int_equal(middle.found.entry.off, 10);
+    assert_keys(1);
+}
+
+/* Twice, so that the old segment is taken for keys of the other half. */
+static void split_in_the_middle(void)
+{
+    uint64_t other = hash_of(0) ^ 1;
+
+    middle.rc = lx_index_split(&index_, &log_, hash_of(0), 1);
+    if (middle.rc == LXDB_OK)
+        middle.rc = lx_index_split(&index_, &log_, other, LX_SEGMENT_LIMIT);
+}
+
+static void find_in_a_segment_that_is_reused(int (*look)(uint64_t number, lx_found *ret_found))
+{
+    uint64_t old = lx_entry_segment(entries()[0]);
+    lx_found found;
+
+    put_up_to(LX_SEGMENT_LIMIT);
+    watch_segments(old, 1, PROT_NONE, split_in_the_middle);
+    assert_int_equal(look(0, &found), LXDB_OK);
+    unwatch_segments();
+    assert_int_equal(middle.rc, LXDB_OK);
+    assert_int_equal(found.entry.off, 10);
+    assert_true(lx_index_segment_of(&index_, hash_of(0) ^ 1) == old ||
+                lx_index_segment_of(&index_, hash_of(0) ^ 3) == old);
+}
+
+static int find_at_once(uint64_t number, lx_found *ret_found)
+{
+    key k = key_of(number);
+
+    return lx_index_find_inline(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number),
+                                ret_found);
+}
+
+static void miss_in_a_segment_that_is_reused_in_the_middle_is_looked_up_again(void **state)
+{
+    (void)state;
+    find_in_a_segment_that_is_reused(find_at_once);
+}
+
+static void slow_miss_in_a_segment_that_is_reused_in_the_middle_is_looked_up_again(void **state)
+{
+    (void)state;
+    find_in_a_segment_that_is_reused(find);
+}
+
+static uint8_t *as_left; /* the index file at the moment of a death */
+
+static void die_in_the_middle(void)
+{
+    memcpy(as_left, index_.map.base, index_.length);
+}
+
+static void death_in_a_split_before_its_first_copy_is_repaired(void **state)
+{
+    (void)state;
+    put_up_to(LX_SEGMENT_LIMIT);
+    as_left = malloc(index_.length);
+    assert_non_null(as_left);
+    watch_segments(index_.head->segments, 2, PROT_READ, die_in_the_middle);
+    assert_int_equal(lx_index_split(&index_, &log_, 0, 1), LXDB_OK);
+    unwatch_segments();
+    memcpy(index_.map.base, as_left, index_.length);
+    free(as_left);
+    assert_int_equal(lx_index_repair(&index_, &log_), LXDB_OK);
+    assert_int_equal(depth(), 1);
+    assert_keys(LX_SEGMENT_LIMIT);
+}
+
 /* ---- The word that tells of a death ---------------------------------------------------------- */
 
 static int fallocate_fails(int fd, int mode, off_t off, off_t len)
@@ -404,6 +538,27 @@ static void split_that_must_read_keys_and_cannot_leaves_the_old_one_in_force(voi
     assert_int_equal(lx_entry_segment(entries()[0]), old);
     assert_int_equal(dirty, LX_CLEAN);
     assert_keys(100);
+}
+
+/* Keys that go the same way for eight splits, which the homes serve: the ninth needs a bit that
+ * they do not have. */
+static void split_past_the_bits_of_the_homes_shares_out_by_the_keys(void **state)
+{
+    uint64_t numbers[40], offs[40], number = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 40; i++) {
+        while ((hash_of(number) & 0xff) != 0)
+            number++;
+        numbers[i] = number++;
+        offs[i] = put(numbers[i]);
+    }
+    for (uint32_t d = 1; d <= 12; d++) {
+        assert_int_equal(lx_index_split(&index_, &log_, 0, LX_SEGMENT_LIMIT), LXDB_OK);
+        assert_int_equal(depth(), d);
+        for (size_t i = 0; i < 40; i++)
+            assert_at(numbers[i], offs[i]);
+    }
 }
 
 static void split_that_reads_keys_shares_them_out_too(void **state)
@@ -795,10 +950,15 @@ int main(void)
         UNIT(sequence_of_an_entry_changes_each_time_and_wraps_in_its_field),
         UNIT(directory_grows_in_place_while_it_fits_a_segment),
         UNIT(directory_that_moves_leaves_the_old_one_as_it_was),
+        UNIT(directory_that_doubles_is_not_seen_before_it_is_filled),
+        UNIT(miss_in_a_segment_that_is_reused_in_the_middle_is_looked_up_again),
+        UNIT(slow_miss_in_a_segment_that_is_reused_in_the_middle_is_looked_up_again),
+        UNIT(death_in_a_split_before_its_first_copy_is_repaired),
         UNIT(dirty_is_what_it_was_after_a_split),
         UNIT(split_without_space_changes_nothing_and_works_later),
         UNIT(split_that_must_read_keys_and_cannot_leaves_the_old_one_in_force),
         UNIT(split_that_reads_keys_shares_them_out_too),
+        UNIT(split_past_the_bits_of_the_homes_shares_out_by_the_keys),
         UNIT(death_before_the_copy_is_finished),
         UNIT(death_in_a_rewrite_is_finished),
         UNIT(death_in_the_middle_of_the_copy_is_copied_again),
