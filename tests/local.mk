@@ -12,6 +12,7 @@ include tests/cli/local.mk
 include tests/demo/local.mk
 include tests/lint/local.mk
 include tests/models/local.mk
+include tests/seeded/local.mk
 
 # ---- Longer or other runs of them, each in a build of its own or with more time ------------------
 
