@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# make nightly: the long form of every test that takes chances, two at a time; then what was counted,
+# make nightly: the long form of every test that takes chances, two at a time; what was counted is
 # added up. Each gets NIGHTLY_SECONDS (default 3600); a program with several cases takes that long
 # for each. LXDB_TEST_SEED repeats the choices of an earlier night. What every program printed stays
 # in nightly/ of the build tree.
