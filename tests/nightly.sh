@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# make nightly: the long form of every test that takes chances, two at a time; what was counted is
-# added up. Each gets NIGHTLY_SECONDS (default 3600); a program with several cases takes that long
+# make nightly: the long form of every test that takes chances, NIGHTLY_JOBS at a time (2); what was
+# counted is added up. Each gets NIGHTLY_SECONDS (3600); a program with several cases takes that long
 # for each. LXDB_TEST_SEED repeats the choices of an earlier night. What every program printed stays
 # in nightly/ of the build tree.
 # Usage: nightly.sh [PART OF A NAME...]
@@ -10,61 +10,46 @@ set -u
 
 seconds=${NIGHTLY_SECONDS-3600}
 logs=$top_builddir/nightly
-# What goes on for a time, and what has a number of rounds: with the factor that makes it about as
-# long as an hour.
-timed='tests/crash/powerloss tests/crash/kill_storm tests/crash/openers_race tests/linear/linear
-    tests/concurrency/helpers_damage tests/concurrency/pid_namespaces tests/compat/agree.sh'
-scaled='tests/crash/kill_points:8 tests/crash/faults:4
+# What goes on for a time; and what has a number of rounds, with the factor by which it is longer in
+# an hour.
+programs='tests/crash/powerloss tests/crash/kill_storm tests/linear/linear
+    tests/crash/openers_race tests/concurrency/helpers_damage tests/compat/agree.sh
+    tests/concurrency/pid_namespaces tests/crash/kill_points:8 tests/crash/faults:4
     tests/crash/bit_flips:20 tests/crash/full_disk:30 tests/concurrency/lost_update:100
     tests/concurrency/readers_writer_compaction:100 tests/concurrency/fork_handles:50
     tests/concurrency/open_storm:50 tests/concurrency/stopped_holder:20
     tests/concurrency/threads:20 tests/concurrency/read_only:50
     tests/concurrency/bounded_space:10'
 
-# run NAME VARIABLE=VALUE: one program, with what it says in a log of its own.
-run()
-{
-    log=$logs/$(echo "$1" | tr / -).log
+# One program, with what it says in a log of its own.
+if [ "${1-}" = --one ]; then
+    name=${2%:*}
+    log=$logs/$(echo "$name" | tr / -).log
+    program=$top_builddir/$name
+    case $name in *.sh) program=$top_srcdir/$name ;; esac
+    length=LXDB_TEST_SECONDS=$seconds
+    case $2 in
+    *:*)
+        scale=$((${2#*:} * seconds / 3600))
+        length=LXDB_TEST_SCALE=$((scale > 0 ? scale : 1))
+        ;;
+    esac
     began=$(date +%s)
-    program=$top_builddir/$1
-    case $1 in *.sh) program=$top_srcdir/$1 ;; esac
     result=passed
-    env "$2" LXDB_TEST_DEADLINE=600 "$program" >"$log" 2>&1 || result="FAILED ($?)"
-    echo "$(($(date +%s) - began)) s: $1: $result" | tee -a "$logs/results"
-}
+    env "$length" LXDB_TEST_DEADLINE=600 "$program" >"$log" 2>&1 || result="FAILED ($?)"
+    echo "$(($(date +%s) - began)) s: $name, $length: $result" | tee -a "$logs/results"
+    exit 0
+fi
 
-wanted()
-{
-    [ -n "$names" ] || return 0
-    for part in $names; do
-        case $1 in *"$part"*) return 0 ;; esac
-    done
-    return 1
-}
-
-names=$*
 rm -rf "$logs"
 mkdir -p "$logs"
 cd "$top_builddir" || exit 1
-export top_srcdir top_builddir LXDB
-lane()
-{
-    for entry in $1; do
-        program=${entry%:*}
-        wanted "$program" || continue
-        case $entry in
-        *:*) # rounds for an hour, at the share of it that there is
-            scale=$((${entry#*:} * seconds / 3600))
-            run "$program" "LXDB_TEST_SCALE=$((scale > 0 ? scale : 1))"
-            ;;
-        *) run "$program" "LXDB_TEST_SECONDS=$seconds" ;;
-        esac
+for entry in $programs; do
+    [ $# -gt 0 ] || echo "$entry"
+    for part in "$@"; do
+        case $entry in *"$part"*) echo "$entry" ;; esac
     done
-}
-lane "$timed" &
-first=$!
-lane "$scaled"
-wait "$first"
+done | xargs -P "${NIGHTLY_JOBS-2}" -n 1 sh "$top_srcdir/tests/nightly.sh" --one
 
 echo
 echo 'counts, added up over all programs:'
