@@ -549,16 +549,16 @@ static int join(struct scene *scene, const char *role, harness_work work)
     return worker;
 }
 
-/* An empty database. What may be on the disk: three times the live data and the floor, `most` old
- * generations, and what does not count in larger databases: helper files, and the megabyte that a
- * compaction allocates beyond what it needs. */
+/* An empty database. What may be on the disk: a generation, the file that a compaction makes,
+ * `most` old generations, and what does not count in larger databases: helper files, and the
+ * megabyte that a compaction allocates beyond what it needs. */
 static struct scene *scene_new(const char *name, unsigned most)
 {
     struct scene *scene = harness_shared(sizeof(*scene));
 
     own_file_system_make();
     scene->path = harness_path(name);
-    scene->most = 3 * LIVE_MAX + FLOOR + 2 * MIB + most * GENERATION_MAX;
+    scene->most = GENERATION_MAX + LIVE_MAX + 2 * MIB + most * GENERATION_MAX;
     scene->most_name = most == 1 ? "most on the disk beside one old generation, KiB"
                                  : "most on the disk beside several, KiB";
     harness_count_max(most == 1 ? "it may be, KiB" : "they may be, KiB", scene->most >> 10);
