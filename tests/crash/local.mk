@@ -81,6 +81,13 @@ tests_crash_powerloss_SOURCES = \
 tests_crash_powerloss_LDADD = $(TEST_LIBS_INTERNAL)
 TESTS += tests/crash/powerloss
 
+# The order of file operations.
+check_PROGRAMS += tests/crash/sync_order
+tests_crash_sync_order_SOURCES = tests/crash/sync_order.c $(concurrency_harness)
+tests_crash_sync_order_LDADD = $(TEST_LIBS_INTERNAL)
+tests_crash_sync_order_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_now_coarse_ms
+TESTS += tests/crash/sync_order
+
 # Every bit of small data files, flipped.
 check_PROGRAMS += tests/crash/bit_flips
 tests_crash_bit_flips_SOURCES = \
