@@ -17,7 +17,8 @@ concurrency_programs = \
 	tests/concurrency/threads \
 	tests/concurrency/read_only \
 	tests/concurrency/helpers_damage \
-	tests/concurrency/bounded_space
+	tests/concurrency/bounded_space \
+	tests/concurrency/copy_while_open
 
 check_PROGRAMS += $(concurrency_programs)
 TESTS += $(concurrency_programs)
@@ -56,3 +57,7 @@ tests_concurrency_helpers_damage_LDADD = $(TEST_LIBS)
 tests_concurrency_bounded_space_SOURCES = \
 	tests/concurrency/bounded_space.c $(concurrency_harness)
 tests_concurrency_bounded_space_LDADD = $(TEST_LIBS)
+
+tests_concurrency_copy_while_open_SOURCES = \
+	tests/concurrency/copy_while_open.c $(concurrency_harness)
+tests_concurrency_copy_while_open_LDADD = $(TEST_LIBS)

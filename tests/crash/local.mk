@@ -87,6 +87,8 @@ tests_crash_sync_order_SOURCES = tests/crash/sync_order.c $(concurrency_harness)
 tests_crash_sync_order_LDADD = $(TEST_LIBS_INTERNAL)
 tests_crash_sync_order_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_now_coarse_ms
 TESTS += tests/crash/sync_order
+dist_check_SCRIPTS += tests/crash/sync_order.sh
+TESTS += tests/crash/sync_order.sh
 
 # Every bit of small data files, flipped.
 check_PROGRAMS += tests/crash/bit_flips
