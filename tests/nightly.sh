@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # make nightly: the long form of every test that takes chances, NIGHTLY_JOBS at a time (2); what was
-# counted is added up. Each gets NIGHTLY_SECONDS (3600); a program with several cases takes that long
+# counted is added up. Each gets NIGHTLY_SECONDS (3600); a program with several cases takes so long
 # for each. LXDB_TEST_SEED repeats the choices of an earlier night. What every program printed stays
 # in nightly/ of the build tree.
 # Usage: nightly.sh [PART OF A NAME...]

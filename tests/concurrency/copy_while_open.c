@@ -187,7 +187,7 @@ static void write_on(void *arg)
 
 /* ---- Copies ---------------------------------------------------------------------------------- */
 
-/* Sizes of all magnitudes; but the header is read at once, since the four bytes of its watermark are
+/* Sizes of all magnitudes; but the header is read at once: the four bytes of its watermark are
  * one number. */
 static size_t piece_size(harness_rng *rng, bool first)
 {

@@ -53,7 +53,8 @@ normalise()
         /^fdatasync/ || /^fsync/ { put("sync " of_descriptor()); next }
         /^ftruncate/ { put("cut " of_descriptor()); next }
         /^fallocate/ { put("allocate " of_descriptor()); next }
-        /^pwrite64/ && !/"LXDB/ { next } # zeros ahead of the tail, or stores where mappings do not do
+        # zeros ahead of the tail, or stores where mappings do not do
+        /^pwrite64/ && !/"LXDB/ { next }
         /^pwrite64/ { put("write " of_descriptor()); next }
         { put("unknown: " $0) }
     ' "$1"

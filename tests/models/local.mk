@@ -7,6 +7,10 @@ TESTS += tests/models/run.sh
 EXTRA_DIST += \
 	tests/models/compact.pml \
 	tests/models/compact.unreached \
+	tests/models/lock.pml \
+	tests/models/lock.unreached \
+	tests/models/open_close.pml \
+	tests/models/open_close.unreached \
 	tests/models/queue.pmh \
 	tests/models/slot.pml \
 	tests/models/slot.unreached
