@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The order in which the tool, and the library below it, call the system: what tests/crash/sync_order
-# finds inside the library, found again from outside, for the very program that is installed. LXDB
-# names the tool. Stores into mappings make no calls and do not show here.
+# The order in which the tool, and the library below it, call the system: what the program
+# sync_order finds inside the library, found again from outside, for the very program that is
+# installed. LXDB names the tool. Stores into mappings make no calls and do not show here.
 . "${top_srcdir:?}/tests/cli/lib.sh"
 
 skip()
@@ -21,8 +21,8 @@ strace -o "$tmp/trace" -e trace=fsync true 2>"$tmp/err" || {
 ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 export ASAN_OPTIONS
 
-# From a trace to lines like those of sync_order.c: what changed or synced a file of the database, or
-# made it; calls that found nothing are left out, and equal lines in a row are one.
+# From a trace to lines like those of sync_order.c: what changed or synced a file of the database,
+# or made it; calls that found nothing are left out, and equal lines in a row are one.
 normalise()
 {
     awk -v directory="$(cd "$tmp" && pwd -P)" '
