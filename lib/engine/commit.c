@@ -131,10 +131,6 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
         rc = lx_view_enter(core, &writer->view);
         if (rc != LXDB_OK)
             return rc;
-        if (LX_UNLIKELY(core->control == NULL)) {
-            lx_view_leave();
-            return lx_refuse_readonly(core);
-        }
         writer->lock = &core->control->lock;
         writer->block = writer->view->block;
         rc = take_lock(writer, task, &dirty);
@@ -529,7 +525,7 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     if (LX_UNLIKELY(rc != LXDB_OK)) {
         /* A store through pwrite failed half-way: as if we had died here. */
         int covered = lx_repair(writer);
-        return covered > 0 || covered == LXDB_OK ? rc : covered;
+        return covered != LXDB_OK ? covered : rc;
     }
     lx_step("commit-written");
     /* 2 release: the bytes before the tail; pairs with acquire loads of the tail (replay, cut,

@@ -183,9 +183,12 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
             (scan.ordered ? count.without_cause : scan.cut_bytes) != 0)
             rc = lx_fail(
                 LXDB_CORRUPT,
-                "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log",
+                "%s: %llu damaged ranges (%llu bytes), %llu bytes behind the end of the log, %llu "
+                "records dead without a cause%s",
                 log->name, (unsigned long long)scan.damaged_count,
-                (unsigned long long)scan.damaged_bytes, (unsigned long long)scan.cut_bytes);
+                (unsigned long long)scan.damaged_bytes, (unsigned long long)scan.cut_bytes,
+                (unsigned long long)count.without_cause,
+                scan.bad_watermark ? ", a watermark that is none" : "");
     }
     lx_index_close(&count.index);
     lx_scan_free(&scan);

@@ -1,21 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* See fault.h. */
+#define LX_STEPS /* as the library has it: lx_step() is ours */
 #include "tests/crash/fault.h"
 
+#include "base/assert.h"
+#include "store/index.h"
+#include "sys/host.h"
 #include "sys/io.h"
+#include "sys/ofd.h"
+#include "tests/coverage/keep.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
 
-static _Thread_local struct {
-    bool armed;
+/* Of this thread: two at most. */
+static _Thread_local struct fault {
     enum fault_call call;
     int err;
     unsigned nth;
     bool for_ever;
     unsigned seen;
-    unsigned refused;
-} fault;
+} faults[2];
+static _Thread_local unsigned armed;
+static _Thread_local unsigned refusals;
+static _Thread_local const char *last_step;
 
 static const volatile int *sync_while;
 static unsigned directory_syncs;
@@ -23,18 +32,34 @@ static bool by_pwrite;
 
 void fault_arm(enum fault_call call, int err, unsigned nth, bool for_ever)
 {
-    fault.call = call;
-    fault.err = err;
-    fault.nth = nth;
-    fault.for_ever = for_ever;
-    fault.seen = fault.refused = 0;
-    fault.armed = true;
+    faults[0] = (struct fault){call, err, nth, for_ever, 0};
+    refusals = 0;
+    armed = 1;
+}
+
+void fault_arm_too(enum fault_call call, int err, unsigned nth)
+{
+    faults[1] = (struct fault){call, err, nth, false, 0};
+    armed = 2;
 }
 
 unsigned fault_disarm(void)
 {
-    fault.armed = false;
-    return fault.refused;
+    armed = 0;
+    return refusals;
+}
+
+void fault_die_at(const char *step)
+{
+    last_step = step;
+}
+
+void lx_step(const char *name)
+{
+    if (last_step == NULL || strcmp(name, last_step) != 0)
+        return;
+    coverage_keep();
+    (void)raise(SIGKILL);
 }
 
 void fault_sync_while(const volatile int *on)
@@ -52,17 +77,32 @@ void fault_store_by_pwrite(bool on)
     by_pwrite = on;
 }
 
+/* The refusal that meets this call, or NULL. */
+static const struct fault *meets(enum fault_call call)
+{
+    const struct fault *met = NULL;
+
+    for (unsigned i = 0; i < armed; i++) {
+        struct fault *fault = &faults[i];
+
+        if (fault->call != call)
+            continue;
+        fault->seen++;
+        if (fault->seen == fault->nth || (fault->for_ever && fault->seen > fault->nth))
+            met = fault;
+    }
+    refusals += met != NULL;
+    return met;
+}
+
 /* True: this call is refused, and errno says why. */
 static bool refused(enum fault_call call)
 {
-    if (!fault.armed || fault.call != call)
-        return false;
-    fault.seen++;
-    if (fault.seen != fault.nth && !(fault.for_ever && fault.seen > fault.nth))
-        return false;
-    fault.refused++;
-    errno = fault.err;
-    return true;
+    const struct fault *fault = meets(call);
+
+    if (fault != NULL)
+        errno = fault->err;
+    return fault != NULL;
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */
@@ -201,4 +241,66 @@ char *__wrap_strdup(const char *text)
 bool __wrap_lx_file_rewrites_allocate(int fd)
 {
     return by_pwrite || __real_lx_file_rewrites_allocate(fd);
+}
+
+int __real_lx_random64(uint64_t *ret_bits);
+int __wrap_lx_random64(uint64_t *ret_bits);
+int __real_lx_log_reach(lx_log *log, uint64_t need);
+int __wrap_lx_log_reach(lx_log *log, uint64_t need);
+int __real_lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
+                         uint64_t hash, lx_found *ret_found);
+int __wrap_lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
+                         uint64_t hash, lx_found *ret_found);
+int __real_lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t need,
+                              bool *ret_moved);
+int __wrap_lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t need,
+                              bool *ret_moved);
+int __real_lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash);
+int __wrap_lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash);
+int __real_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off);
+int __wrap_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off);
+
+int __wrap_lx_random64(uint64_t *ret_bits)
+{
+    return refused(FAULT_RANDOM) ? LXDB_IO : __real_lx_random64(ret_bits);
+}
+
+int __wrap_lx_log_reach(lx_log *log, uint64_t need)
+{
+    const struct fault *fault = meets(FAULT_REACH);
+
+    return fault != NULL ? fault->err : __real_lx_log_reach(log, need);
+}
+
+int __wrap_lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
+                         uint64_t hash, lx_found *ret_found)
+{
+    const struct fault *fault = meets(FAULT_FIND);
+
+    return fault != NULL ? fault->err
+                         : __real_lx_index_find(index, log, key, key_len, hash, ret_found);
+}
+
+int __wrap_lx_index_make_room(lx_index *index, lx_log *log, uint64_t hash, uint64_t need,
+                              bool *ret_moved)
+{
+    const struct fault *fault = meets(FAULT_ROOM);
+
+    return fault != NULL ? fault->err
+                         : __real_lx_index_make_room(index, log, hash, need, ret_moved);
+}
+
+int __wrap_lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash)
+{
+    const struct fault *fault = meets(FAULT_ROOM);
+
+    return fault != NULL ? fault->err : __real_lx_index_make_room_for_one(index, log, hash);
+}
+
+/* A release never fails. */
+int __wrap_lx_ofd_set(int fd, enum lx_ofd_mode mode, uint64_t off)
+{
+    const struct fault *fault = mode != LX_OFD_NONE ? meets(FAULT_LOCK) : NULL;
+
+    return fault != NULL ? fault->err : __real_lx_ofd_set(fd, mode, off);
 }

@@ -10,23 +10,33 @@
  *     failed, and writes again after a compaction,
  *   - closing leaves no descriptor behind, and the next opening finds the same.
  *
- * A build with AddressSanitizer finds memory that a failure leaves behind.
+ * The same with two refusals at random. A build with AddressSanitizer finds memory that a failure
+ * leaves behind.
  */
 #include "tests/concurrency/harness.h"
 #include "tests/coverage/keep.h"
 #include "tests/crash/fault.h"
 #include "tests/crash/ledger.h"
 
+#include "format/header.h"
+#include "format/record.h"
+#include "store/control.h"
+#include "tests/coverage/keep.h"
+
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LANES 3u
 #define SMALL 20u
+#define PAIRS 200u       /* of refusals, at random */
 #define NTH_MAX 400u     /* no deed makes more calls of a kind */
 #define DEADLINE_MS 300u /* for locks: nobody holds any */
 
@@ -59,10 +69,42 @@ static const struct kind kinds[] = {
     {FAULT_UNLINKAT, EIO, LXDB_IO, "unlinkat EIO"},
     {FAULT_MMAP, ENOMEM, LXDB_NOMEM, "mmap ENOMEM"},
     {FAULT_MEMORY, ENOMEM, LXDB_NOMEM, "malloc ENOMEM"},
+    {FAULT_RANDOM, 0, LXDB_IO, "getrandom"},
+    {FAULT_LOCK, LXDB_NOMEM, LXDB_NOMEM, "lock ENOLCK"},
+    {FAULT_REACH, LXDB_IO, LXDB_IO, "reach IO"},
+    {FAULT_FIND, LXDB_IO, LXDB_IO, "find IO"},
+    {FAULT_ROOM, LXDB_NOSPACE, LXDB_NOSPACE, "room NOSPACE"},
+    /* These are mended, where others can see the index; in a private one they are damage. */
+    {FAULT_REACH, LX_AGAIN, LXDB_OK, "reach AGAIN"},
+    {FAULT_FIND, LX_AGAIN, LXDB_OK, "find AGAIN"},
+    {FAULT_FIND, LX_DAMAGED, LXDB_OK, "find DAMAGED"},
+    {FAULT_ROOM, LX_AGAIN, LXDB_OK, "room AGAIN"},
+    {FAULT_ROOM, LX_DAMAGED, LXDB_OK, "room DAMAGED"},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+/* What one layer gives to another: only for deeds that ask for it. */
+static bool is_inner(const struct kind *kind)
+{
+    return kind->call >= FAULT_REACH;
+}
+
+/* What the library sees to by itself, unless it comes again and again. */
+static bool is_mended(const struct kind *kind)
+{
+    return is_inner(kind) && kind->code == LXDB_OK;
+}
+
 /* ---- A deed ---------------------------------------------------------------------------------- */
+
+/* What is refused: the n-th call of a kind, also all that follow, and perhaps one of another. */
+struct refusal {
+    const struct kind *kind;
+    unsigned nth;
+    bool for_ever;
+    const struct kind *too; /* NULL: no other */
+    unsigned too_nth;
+};
 
 struct world;
 
@@ -79,6 +121,8 @@ struct deed {
     bool creates;  /* a database whose name has to be made durable */
     bool pwrites;  /* the data file is not written through its mapping */
     bool grows;    /* only memory and room are refused */
+    bool inner;    /* also what layers give each other */
+    bool waits;    /* for the lock of a dead holder, which has to be asked after */
     int sync;
     int helpers;
     unsigned least; /* runs with a refusal that there must have been */
@@ -204,21 +248,21 @@ static void settle(struct world *world)
     CHECK((before & ~after) == 0, "a change was visible and is not any more");
 }
 
-static void check_after(struct world *world, const struct kind *kind, int rc, unsigned nth)
+static void check_after(struct world *world, const struct refusal *refusal, int rc)
 {
     unsigned made;
 
     if (world->db == NULL)
         open_again(world);
-    CHECK(rc == LXDB_OK || !world->deed->syncs || kind->call != FAULT_FDATASYNC ||
-              sync_errno(world->db) != 0,
+    CHECK(rc == LXDB_OK || !world->deed->syncs || refusal->kind->call != FAULT_FDATASYNC ||
+              refusal->too != NULL || sync_errno(world->db) != 0,
           "a sync of the data failed, and writes are not refused");
     settle(world);
     made = ledger_check(&world->book, world->db, "after a refusal");
     CHECK((rc != LXDB_NOSPACE && rc != LXDB_NOMEM) || sync_errno(world->db) != 0 ||
               !(made & 1u << LEDGER_VICTIM),
           "the code is %d (%s), and the change was made", rc, lxdb_strerror(rc));
-    check_goes_on(world, nth % 2 == 0);
+    check_goes_on(world, refusal->nth % 2 == 0);
     CHECK_OK(NULL, lxdb_close(world->db));
     open_again(world);
     (void)ledger_check(&world->book, world->db, "opened again");
@@ -248,17 +292,29 @@ static int do_deed(struct world *world)
     return lxdb_close(db);
 }
 
-/* The deed with the n-th call refused. False: there is no n-th call. */
-static bool refuse(struct world *world, const struct kind *kind, unsigned nth, bool for_ever)
+/* Whether a deed may answer with this code when a call of the kind was refused. */
+static bool may_answer(const struct deed *deed, const struct kind *kind, int rc)
+{
+    /* LXDB_IO for any errno, where it would be wrong to say that nothing was changed: a sync failed
+     * before, or a store behind the point of no return */
+    bool or_io = kind->call == FAULT_FDATASYNC || (kind->call == FAULT_PWRITE && deed->pwrites);
+
+    return rc == kind->code || (rc == LXDB_IO && or_io) ||
+           (rc == LXDB_CORRUPT && is_mended(kind)) || (rc == LXDB_BUSY && deed->waits);
+}
+
+/* The deed, with calls refused. False: there are no such calls. */
+static bool refuse(struct world *world, const struct refusal *refusal)
 {
     const struct deed *deed = world->deed;
+    const struct kind *kind = refusal->kind, *too = refusal->too;
     size_t before, after;
     unsigned fired, syncs;
-    bool or_io;
     int rc;
 
-    (void)snprintf(label, sizeof(label), "call %u refused%s: %s", nth,
-                   for_ever ? " and all after it" : "", kind->name);
+    (void)snprintf(label, sizeof(label), "call %u refused%s: %s; call %u: %s", refusal->nth,
+                   refusal->for_ever ? " and all after it" : "", kind->name, refusal->too_nth,
+                   too != NULL ? too->name : "none");
     harness_stage(label);
     remove_files(world);
     ledger_clear(&world->book);
@@ -272,15 +328,15 @@ static bool refuse(struct world *world, const struct kind *kind, unsigned nth, b
         open_again(world);
     if (deed->prepare != NULL)
         deed->prepare(world);
-    fault_arm(kind->call, kind->err, nth, for_ever);
+    fault_arm(kind->call, kind->err, refusal->nth, refusal->for_ever);
+    if (too != NULL)
+        fault_arm_too(too->call, too->err, refusal->too_nth);
     rc = do_deed(world);
     fired = fault_disarm();
-    /* LXDB_IO for any errno, where it would be wrong to say that nothing was changed: a sync failed
-     * before, or a store behind the point of no return */
-    or_io = kind->call == FAULT_FDATASYNC || (kind->call == FAULT_PWRITE && deed->pwrites);
-    CHECK(rc == LXDB_OK || (fired > 0 && (rc == kind->code || (rc == LXDB_IO && or_io))),
+    CHECK(rc == LXDB_OK || (fired > 0 && (may_answer(deed, kind, rc) ||
+                                          (too != NULL && may_answer(deed, too, rc)))),
           "it gave %d (%s): %s", rc, lxdb_strerror(rc), lxdb_errmsg(world->db));
-    check_after(world, kind, rc, nth);
+    check_after(world, refusal, rc);
     CHECK(!deed->creates || fault_directory_syncs() > syncs,
           "writes were acknowledged, and the directory was never synced");
     after = descriptors();
@@ -291,24 +347,36 @@ static bool refuse(struct world *world, const struct kind *kind, unsigned nth, b
     return fired > 0;
 }
 
+static bool is_met(const struct deed *deed, const struct kind *kind)
+{
+    bool room = kind->call == FAULT_FALLOCATE || kind->call == FAULT_MMAP ||
+                kind->call == FAULT_MEMORY;
+
+    return (!deed->grows || room) && (!is_inner(kind) || deed->inner);
+}
+
+static void set_lane(struct world *world)
+{
+    (void)snprintf(world->path, sizeof(world->path), "%s/lane%u.lxdb", harness_directory(),
+                   (unsigned)(world - job->worlds));
+}
+
 static void work_lane(void *arg)
 {
     struct world *world = arg;
     unsigned next;
 
-    (void)snprintf(world->path, sizeof(world->path), "%s/lane%u.lxdb", harness_directory(),
-                   (unsigned)(world - job->worlds));
+    set_lane(world);
     while ((next = atomic_fetch_add(&job->next, 1)) < 2 * KINDS) {
         const struct kind *kind = &kinds[next / 2];
-        bool room = kind->call == FAULT_FALLOCATE || kind->call == FAULT_MMAP ||
-                    kind->call == FAULT_MEMORY;
-        unsigned nth = 1;
+        struct refusal refusal = {.kind = kind, .nth = 1, .for_ever = next % 2 == 1};
 
-        if (world->deed->grows && !room)
+        if (!is_met(world->deed, kind) || (refusal.for_ever && is_mended(kind)))
             continue;
-        while (refuse(world, kind, nth, next % 2 == 1)) {
-            CHECK(nth < NTH_MAX, "there is no end to calls that can be refused");
-            nth++;
+        while (refuse(world, &refusal)) {
+            CHECK(refusal.nth < NTH_MAX, "there is no end to calls that can be refused");
+            /* the inner ones are many and alike */
+            refusal.nth += is_inner(kind) ? 1 + refusal.nth / 16 : 1;
         }
     }
     remove_files(world);
@@ -386,6 +454,145 @@ static void begin_session(struct world *world)
 static void fill_index(struct world *world)
 {
     put_range(world, 0, 20000);
+}
+
+/* ---- What is wrong with it ------------------------------------------------------------------- */
+
+/* The offset of the last record of a key in a file of plain records. */
+static uint64_t find_record(const uint8_t *data, size_t size, uint32_t key, lx_record *ret_record)
+{
+    char text[LEDGER_KEY_LEN + 1];
+    uint64_t found = 0;
+    lx_record record;
+
+    ledger_key(key, text);
+    for (uint64_t at = LX_HEADER_SIZE; lx_record_parse(data, size, at, &record); at += record.len) {
+        if (record.key_len == LEDGER_KEY_LEN && memcmp(record.key, text, LEDGER_KEY_LEN) == 0) {
+            found = at;
+            *ret_record = record;
+        }
+    }
+    CHECK(found != 0, "key %u is not in the file", key);
+    return found;
+}
+
+/* Change bytes of the record of a key: at `place` in it. */
+static void damage_record(struct world *world, uint32_t key, uint64_t place, uint8_t with, size_t n)
+{
+    lx_record record;
+    uint64_t at;
+    void *bytes;
+    size_t len;
+
+    CHECK(harness_file_read(world->path, &bytes, &len), "%s is gone", world->path);
+    at = find_record(bytes, len, key, &record) + place;
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)bytes)[at + i] = with;
+    harness_file_write(world->path, bytes, len);
+    free(bytes);
+}
+
+static void damage_header(struct world *world, uint64_t watermark)
+{
+    uint8_t header[LX_HEADER_SIZE];
+    void *bytes;
+    size_t len;
+
+    CHECK(harness_file_read(world->path, &bytes, &len), "%s is gone", world->path);
+    lx_header_encode(header, lx_watermark_encode(watermark != 0 ? watermark : len));
+    memcpy(bytes, header, sizeof(header));
+    harness_file_write(world->path, bytes, len);
+    free(bytes);
+}
+
+/* While it is open, the lengths of a record that was replaced. */
+static void damage_replaced(struct world *world)
+{
+    static const uint8_t lengths[] = {0xff, 0xff, 0xff, 0xff};
+    uint64_t at = LX_HEADER_SIZE;
+    lx_record record;
+    void *bytes;
+    size_t len;
+    int fd = open(world->path, O_WRONLY | O_CLOEXEC);
+
+    CHECK(harness_file_read(world->path, &bytes, &len), "%s is gone", world->path);
+    while (lx_record_parse(bytes, len, at, &record) &&
+           (record.status != 0 || record.key_len != LEDGER_KEY_LEN))
+        at += record.len;
+    CHECK(pwrite(fd, lengths, sizeof(lengths), (off_t)at + 3) == sizeof(lengths), "%s: %s",
+          world->path, strerror(errno));
+    (void)close(fd);
+    free(bytes);
+}
+
+static void make_plain(struct world *world)
+{
+    open_again(world);
+    for (uint32_t key = 0; key < SMALL; key++)
+        ledger_put(&world->book, LEDGER_VICTIM, world->db, key, 0);
+    CHECK_OK(NULL, lxdb_close(world->db));
+}
+
+/* A record whose lengths lead nowhere: it is lost, and the file is made anew before a write. */
+static void make_unsteppable(struct world *world)
+{
+    make_plain(world);
+    damage_record(world, 4, 3, 0xff, 4);
+    world->book.versions[4] = LEDGER_DEAD;
+}
+
+/* The same in a session that has crashed. */
+static void make_crashed_unsteppable(struct world *world)
+{
+    make_unsteppable(world);
+    damage_header(world, 0);
+}
+
+/* A crashed file in which a kill reached the disk and its cause did not; and a watermark that is
+ * none: both to be set right by the next opening. */
+static void make_crashed_with_a_kill(struct world *world)
+{
+    make_plain(world);
+    damage_record(world, 4, 0, 0, 1);
+    damage_record(world, 9, 0, 0, 1);
+    damage_header(world, LX_HEADER_SIZE);
+}
+
+static void make_with_a_watermark_inside_a_record(struct world *world)
+{
+    make_plain(world);
+    damage_header(world, LX_HEADER_SIZE + 5);
+}
+
+/* What another program may write: order and status bytes do not say the same. */
+static void make_foreign(struct world *world)
+{
+    static uint8_t file[8192];
+    uint8_t value[256];
+    size_t size = LX_HEADER_SIZE;
+
+    lx_header_encode(file, 0);
+    for (uint32_t key = 0; key < SMALL; key++) {
+        uint32_t first = ledger_next(&world->book), second = ledger_next(&world->book);
+        unsigned kind = key % 4; /* 0: killed; 1: live, then dead; 2: live twice; 3: live */
+        char text[LEDGER_KEY_LEN + 1];
+
+        ledger_key(key, text);
+        for (int copy = 0; copy < (kind == 1 || kind == 2 ? 2 : 1); copy++) {
+            uint32_t version = copy == 0 ? first : second;
+            uint32_t len = (uint32_t)ledger_value_len(key, version);
+
+            ledger_value(key, version, value);
+            lx_record_encode(file + size, 1, text, LEDGER_KEY_LEN, value, len);
+            if (kind == 0 || (kind == 1 && copy == 1))
+                file[size] = 0;
+            size += lx_record_size(LEDGER_KEY_LEN, len);
+        }
+        world->book.versions[key] = kind == 0 ? LEDGER_DEAD : kind == 2 ? second : first;
+        world->book.highest = key + 1;
+    }
+    world->book.unordered = true;
+    harness_file_write(world->path, file, size);
 }
 
 /* ---- Deeds ----------------------------------------------------------------------------------- */
@@ -498,175 +705,342 @@ static int verify(struct world *world)
     return lxdb_verify(world->path, &report, NULL);
 }
 
+/* Two records are dead, and nothing in the log says why. */
+static int verify_kills(struct world *world)
+{
+    lxdb_report report = {0};
+    int rc = lxdb_verify(world->path, &report, NULL);
+
+    return rc == LXDB_CORRUPT && report.dead_without_cause == 2 ? LXDB_OK : rc;
+}
+
+/* While it is open. */
+static int verify_open(struct world *world)
+{
+    lxdb_report report;
+    lxdb_stat_info stat;
+    int rc = lxdb_verify(world->path, &report, NULL);
+
+    if (rc == LXDB_OK)
+        rc = lxdb_stat(world->db, &stat);
+    return rc;
+}
+
+static int read_in_namespace(lxdb *ns, const char *key, size_t len)
+{
+    lxdb_item items[2] = {{.key = key, .key_len = len}, {.key = key, .key_len = len - 1}};
+    const void *value;
+    uint64_t count;
+    int64_t sum;
+    size_t n;
+    void *copy;
+    int rc = lxdb_read_begin(ns);
+
+    if (rc != LXDB_OK)
+        return rc;
+    rc = lxdb_peek(ns, key, len, &value, &n);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_peek_many(ns, items, 2);
+    lxdb_read_end(ns);
+    if (rc != LXDB_OK)
+        return rc;
+    for (int i = 0; i < 2; i++)
+        if (items[i].rc != LXDB_NOTFOUND)
+            return items[i].rc;
+    rc = lxdb_exists(ns, key, len);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_read(ns, key, len, NULL, 0, &n);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_read_alloc(ns, key, len, &copy, &n);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_update(ns, key, len, "x", 1);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_delete(ns, key, len);
+    if (rc == LXDB_NOTFOUND)
+        rc = lxdb_cas(ns, key, len, "x", 1, "y", 1);
+    if (rc == LXDB_CONFLICT)
+        rc = lxdb_count(ns, &count);
+    if (rc == LXDB_OK)
+        rc = lxdb_clear(ns, &count);
+    if (rc == LXDB_OK && lxdb_incr(ns, NULL, 0, 1, &sum) != LXDB_INVALID)
+        rc = LXDB_INVALID;
+    return rc;
+}
+
+/* Every call on a key that is too long for the stack, in a namespace that does not exist. */
+static int use_namespace(struct world *world)
+{
+    char name[400], key[400];
+    lxdb *ns;
+    int rc;
+
+    memset(name, 'n', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    memset(key, 'k', sizeof(key));
+    rc = lxdb_namespace(world->db, name, &ns);
+    if (rc != LXDB_OK)
+        return rc;
+    rc = read_in_namespace(ns, key, sizeof(key));
+    (void)lxdb_close(ns);
+    return rc;
+}
+
+/* ---- What another process did before --------------------------------------------------------- */
+
+/* In a process of its own, killed at a step of it. */
+static void another_dies(struct world *world, const char *step, int (*act)(struct world *world))
+{
+    lxdb *ours = world->db; /* the world is shared */
+    int status = 0;
+    pid_t pid = fork();
+
+    CHECK(pid >= 0, "fork: %s", strerror(errno));
+    if (pid == 0) {
+        open_again(world);
+        fault_die_at(step);
+        (void)act(world);
+        _exit(1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+          "nobody died at %s: status %#x", step, (unsigned)status);
+    world->db = ours;
+}
+
+static int heir_batch(struct world *world)
+{
+    const struct ledger_change batch[] = {{40, 1}, {7, 1}, {8, 0}, {41, 1}, {1, 1}};
+
+    return ledger_try_batch(&world->book, LEDGER_HEIR, world->db, batch, 5);
+}
+
+static int heir_put_many(struct world *world)
+{
+    static struct ledger_change changes[3000];
+
+    for (uint32_t i = 0; i < 3000; i++)
+        changes[i] = (struct ledger_change){100 + i, 1};
+    return ledger_try_batch(&world->book, LEDGER_HEIR, world->db, changes, 3000);
+}
+
+static void begin_beside_a_batch_cut_off(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "commit-written", heir_batch);
+}
+
+static void begin_beside_a_batch_not_published(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "commit-committed", heir_batch);
+}
+
+static void begin_beside_a_batch_half_published(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "commit-publishing", heir_batch);
+}
+
+static void begin_beside_a_split(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "split-recorded", heir_put_many);
+}
+
+static void begin_beside_a_swap(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "compact-recorded", compact);
+}
+
+/* Another generation since we have looked. */
+static void begin_beside_a_compaction(struct world *world)
+{
+    begin_session(world);
+    another_dies(world, "compact-published", compact);
+}
+
+static void begin_and_let_a_replaced_record_rot(struct world *world)
+{
+    begin_session(world);
+    damage_replaced(world);
+}
+
 /* ---- Cases: a refusal at every call ---------------------------------------------------------- */
 
-static void creation_refused_anywhere(void)
+/* clang-format off */
+#define DEEDS(X) \
+    X(creation_refused_anywhere, .creates = true, .least = 30) \
+    X(open_refused_anywhere, .make = make_small, .least = 30) \
+    X(open_with_a_kept_index_refused_anywhere, .make = make_small, \
+      .helpers = LXDB_HELPERS_KEEP, .least = 30) \
+    X(open_after_a_crash_refused_anywhere, .make = make_crashed, .syncs = true, \
+      .least = 30) \
+    X(open_after_a_torn_write_refused_anywhere, .make = make_torn, .inner = true, \
+      .least = 40) \
+    X(first_write_refused_anywhere, .make = make_small, .act = put_one, .syncs = true, \
+      .inner = true, .least = 4) \
+    X(writes_that_grow_the_log_refused_anywhere, .make = make_small, \
+      .prepare = begin_session, .act = put_large, .inner = true, .least = 6) \
+    X(synced_write_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = put_one, .sync = LXDB_SYNC_FULL, .syncs = true, .least = 2) \
+    X(batch_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = put_batch, .inner = true, .least = 8) \
+    X(writes_by_pwrite_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = put_large, .pwrites = true, .least = 50) \
+    X(first_write_by_pwrite_refused_anywhere, .make = make_small, .act = put_one, \
+      .syncs = true, .pwrites = true, .least = 8) \
+    X(batch_by_pwrite_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = put_batch, .pwrites = true, .least = 30) \
+    X(compaction_by_pwrite_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = compact, .pwrites = true, .least = 80) \
+    X(open_by_pwrite_after_a_crash_refused_anywhere, .make = make_torn, .pwrites = true, \
+      .least = 40) \
+    X(growth_of_the_index_refused_anywhere, .prepare = fill_index, .act = put_many, \
+      .grows = true, .least = 8) \
+    X(clear_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = remove_all, .inner = true, .least = 4) \
+    X(compaction_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = compact, .inner = true, .least = 50) \
+    X(compaction_of_a_closed_file_refused_anywhere, .make = make_small, .act = compact, \
+      .inner = true, .least = 50) \
+    X(reads_refused_anywhere, .make = make_small, .act = read_all, .inner = true, \
+      .least = 10) \
+    X(reads_of_a_closed_file_refused_anywhere, .make = make_small, .act = read_privately, \
+      .unopened = true, .inner = true, .least = 30) \
+    X(verification_refused_anywhere, .make = make_small, .act = verify, .unopened = true, \
+      .inner = true, .least = 8) \
+    X(flush_refused_anywhere, .make = make_small, .prepare = begin_session, .act = flush, \
+      .syncs = true, .least = 2) \
+    X(flush_between_intervals_refused_anywhere, .make = make_small, \
+      .prepare = begin_session, .act = flush, .sync = LXDB_SYNC_INTERVAL, .syncs = true, \
+      .least = 2) \
+    X(wait_for_the_disk_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = wait_durable, .syncs = true, .least = 2) \
+    X(close_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .closes = true, .syncs = true, .least = 8) \
+    X(close_keeping_the_index_refused_anywhere, .make = make_small, \
+      .prepare = begin_session, .closes = true, .helpers = LXDB_HELPERS_KEEP, \
+      .syncs = true, .least = 6) \
+    X(first_write_into_a_foreign_file_refused_anywhere, .make = make_foreign, \
+      .act = put_one, .syncs = true, .inner = true, .least = 20) \
+    X(first_write_by_pwrite_into_a_foreign_file_refused_anywhere, .make = make_foreign, \
+      .act = put_one, .syncs = true, .pwrites = true, .least = 20) \
+    X(first_write_behind_damage_refused_anywhere, .make = make_unsteppable, \
+      .act = put_one, .inner = true, .least = 50) \
+    X(first_write_behind_damage_and_a_crash_refused_anywhere, \
+      .make = make_crashed_unsteppable, .act = put_one, .least = 50) \
+    X(open_of_a_damaged_file_refused_anywhere, .make = make_unsteppable, .inner = true, \
+      .least = 30) \
+    X(open_that_undoes_a_kill_refused_anywhere, .make = make_crashed_with_a_kill, \
+      .syncs = true, .inner = true, .least = 30) \
+    X(open_by_pwrite_that_undoes_a_kill_refused_anywhere, \
+      .make = make_crashed_with_a_kill, .syncs = true, .pwrites = true, .least = 30) \
+    X(open_with_a_wrong_watermark_refused_anywhere, \
+      .make = make_with_a_watermark_inside_a_record, .syncs = true, .least = 30) \
+    X(verification_of_an_open_database_refused_anywhere, .make = make_small, \
+      .prepare = begin_session, .act = verify_open, .inner = true, .least = 20) \
+    X(verification_after_a_kill_refused_anywhere, .make = make_crashed_with_a_kill, \
+      .act = verify_kills, .unopened = true, .inner = true, .least = 8) \
+    X(compaction_behind_damage_refused_anywhere, .make = make_small, \
+      .prepare = begin_and_let_a_replaced_record_rot, .act = compact, .inner = true, \
+      .least = 80) \
+    X(namespace_refused_anywhere, .make = make_small, .prepare = begin_session, \
+      .act = use_namespace, .inner = true, .least = 20) \
+    X(repair_of_a_batch_cut_off_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_cut_off, .act = put_one, .inner = true, \
+      .waits = true, .least = 5) \
+    X(repair_of_a_batch_not_published_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_not_published, .act = put_one, .inner = true, \
+      .waits = true, .least = 10) \
+    X(repair_of_a_batch_half_published_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_half_published, .act = put_batch, .inner = true, \
+      .waits = true, .least = 10) \
+    X(repair_by_pwrite_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_not_published, .act = put_one, .pwrites = true, \
+      .waits = true, .least = 10) \
+    X(cover_by_pwrite_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_cut_off, .act = put_one, .pwrites = true, \
+      .waits = true, .least = 10) \
+    X(repair_of_a_split_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_split, .act = put_one, .inner = true, .waits = true, \
+      .least = 5) \
+    X(finish_of_a_swap_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_swap, .act = put_one, .waits = true, .least = 20) \
+    X(compaction_after_a_swap_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_swap, .act = compact, .waits = true, .least = 60) \
+    X(close_after_a_death_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_batch_not_published, .closes = true, .syncs = true, \
+      .inner = true, .waits = true, .least = 10) \
+    X(reads_of_a_new_generation_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_compaction, .act = read_all, .inner = true, .waits = true, \
+      .least = 10) \
+    X(write_in_a_new_generation_refused_anywhere, .make = make_small, \
+      .prepare = begin_beside_a_compaction, .act = put_one, .inner = true, .waits = true, \
+      .least = 10)
+/* clang-format on */
+
+#define DEED(name, ...)                                                                            \
+    static void name(void)                                                                         \
+    {                                                                                              \
+        run_deed(&(const struct deed){__VA_ARGS__});                                               \
+    }
+#define ROW(name, ...) {__VA_ARGS__},
+#define CASE(name, ...) HARNESS_CASE(name),
+
+DEEDS(DEED)
+
+static const struct deed deeds[] = {DEEDS(ROW)};
+#define DEED_COUNT (sizeof(deeds) / sizeof(deeds[0]))
+
+/* ---- Cases: two refusals --------------------------------------------------------------------- */
+
+static const struct kind *any_kind(harness_rng *rng, const struct deed *deed)
 {
-    run_deed(&(struct deed){.creates = true, .least = 30});
+    const struct kind *kind;
+
+    do
+        kind = &kinds[harness_below(rng, KINDS)];
+    while (!is_met(deed, kind));
+    return kind;
 }
 
-static void open_refused_anywhere(void)
+/* Mostly one of the first. */
+static unsigned any_call(harness_rng *rng)
 {
-    run_deed(&(struct deed){.make = make_small, .least = 30});
+    return 1 + (unsigned)harness_below(rng, UINT64_C(1) << harness_below(rng, 6));
 }
 
-static void open_with_a_kept_index_refused_anywhere(void)
+static void work_pairs(void *arg)
 {
-    run_deed(&(struct deed){.make = make_small, .helpers = LXDB_HELPERS_KEEP, .least = 30});
+    struct world *world = arg;
+    unsigned round;
+
+    set_lane(world);
+    while (harness_goes_on(round = atomic_fetch_add(&job->next, 1), PAIRS)) {
+        harness_rng rng = harness_rng_make(round);
+        struct refusal refusal;
+
+        world->deed = &deeds[harness_below(&rng, DEED_COUNT)];
+        refusal.kind = any_kind(&rng, world->deed);
+        refusal.too = any_kind(&rng, world->deed);
+        refusal.nth = any_call(&rng);
+        refusal.too_nth = any_call(&rng);
+        refusal.for_ever = !is_mended(refusal.kind) && harness_below(&rng, 4) == 0;
+        (void)refuse(world, &refusal);
+        harness_count("pairs of refusals", 1);
+    }
+    remove_files(world);
 }
 
-static void open_after_a_crash_refused_anywhere(void)
+static void pairs_refused_anywhere(void)
 {
-    run_deed(&(struct deed){.make = make_crashed, .syncs = true, .least = 30});
-}
+    int workers[LANES];
 
-static void open_after_a_torn_write_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_torn, .least = 40});
-}
-
-static void first_write_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small, .act = put_one, .syncs = true, .least = 4});
-}
-
-static void writes_that_grow_the_log_refused_anywhere(void)
-{
-    run_deed(
-        &(struct deed){.make = make_small, .prepare = begin_session, .act = put_large, .least = 6});
-}
-
-static void synced_write_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = put_one,
-                            .syncs = true,
-                            .sync = LXDB_SYNC_FULL,
-                            .least = 2});
-}
-
-static void batch_refused_anywhere(void)
-{
-    run_deed(
-        &(struct deed){.make = make_small, .prepare = begin_session, .act = put_batch, .least = 8});
-}
-
-static void writes_by_pwrite_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = put_large,
-                            .pwrites = true,
-                            .least = 50});
-}
-
-static void first_write_by_pwrite_refused_anywhere(void)
-{
-    run_deed(&(struct deed){
-        .make = make_small, .act = put_one, .syncs = true, .pwrites = true, .least = 8});
-}
-
-static void batch_by_pwrite_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = put_batch,
-                            .pwrites = true,
-                            .least = 30});
-}
-
-static void compaction_by_pwrite_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = compact,
-                            .pwrites = true,
-                            .least = 80});
-}
-
-static void open_by_pwrite_after_a_crash_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_torn, .pwrites = true, .least = 40});
-}
-
-static void growth_of_the_index_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.prepare = fill_index, .act = put_many, .grows = true, .least = 8});
-}
-
-static void clear_refused_anywhere(void)
-{
-    run_deed(&(struct deed){
-        .make = make_small, .prepare = begin_session, .act = remove_all, .least = 4});
-}
-
-static void compaction_refused_anywhere(void)
-{
-    run_deed(
-        &(struct deed){.make = make_small, .prepare = begin_session, .act = compact, .least = 50});
-}
-
-static void compaction_of_a_closed_file_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small, .act = compact, .least = 50});
-}
-
-static void reads_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small, .act = read_all, .least = 10});
-}
-
-static void reads_of_a_closed_file_refused_anywhere(void)
-{
-    run_deed(
-        &(struct deed){.make = make_small, .act = read_privately, .unopened = true, .least = 30});
-}
-
-static void verification_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small, .act = verify, .unopened = true, .least = 8});
-}
-
-static void flush_refused_anywhere(void)
-{
-    run_deed(&(struct deed){
-        .make = make_small, .prepare = begin_session, .act = flush, .syncs = true, .least = 2});
-}
-
-static void flush_between_intervals_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = flush,
-                            .syncs = true,
-                            .sync = LXDB_SYNC_INTERVAL,
-                            .least = 2});
-}
-
-static void wait_for_the_disk_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .act = wait_durable,
-                            .syncs = true,
-                            .least = 2});
-}
-
-static void close_refused_anywhere(void)
-{
-    run_deed(&(struct deed){
-        .make = make_small, .prepare = begin_session, .closes = true, .syncs = true, .least = 8});
-}
-
-static void close_keeping_the_index_refused_anywhere(void)
-{
-    run_deed(&(struct deed){.make = make_small,
-                            .prepare = begin_session,
-                            .closes = true,
-                            .syncs = true,
-                            .helpers = LXDB_HELPERS_KEEP,
-                            .least = 6});
+    atomic_store(&job->next, 0);
+    for (unsigned i = 0; i < LANES; i++)
+        workers[i] = harness_start("lane", work_pairs, &job->worlds[i]);
+    for (unsigned i = 0; i < LANES; i++)
+        harness_wait(workers[i]);
 }
 
 /* ---- Cases: a failed sync is known to all ---------------------------------------------------- */
@@ -816,41 +1190,20 @@ static void refusals_were_many(void)
 {
     harness_count_least("calls refused", 2000);
     harness_count_least("deeds failed", 700);
+    harness_count_least("pairs of refusals", PAIRS);
     harness_count_least("databases that refused writes after a failed sync", 10);
 }
 
+/* clang-format off */
 static const harness_case cases[] = {
-    HARNESS_CASE(creation_refused_anywhere),
-    HARNESS_CASE(open_refused_anywhere),
-    HARNESS_CASE(open_with_a_kept_index_refused_anywhere),
-    HARNESS_CASE(open_after_a_crash_refused_anywhere),
-    HARNESS_CASE(open_after_a_torn_write_refused_anywhere),
-    HARNESS_CASE(first_write_refused_anywhere),
-    HARNESS_CASE(writes_that_grow_the_log_refused_anywhere),
-    HARNESS_CASE(synced_write_refused_anywhere),
-    HARNESS_CASE(batch_refused_anywhere),
-    HARNESS_CASE(writes_by_pwrite_refused_anywhere),
-    HARNESS_CASE(first_write_by_pwrite_refused_anywhere),
-    HARNESS_CASE(batch_by_pwrite_refused_anywhere),
-    HARNESS_CASE(compaction_by_pwrite_refused_anywhere),
-    HARNESS_CASE(open_by_pwrite_after_a_crash_refused_anywhere),
-    HARNESS_CASE(growth_of_the_index_refused_anywhere),
-    HARNESS_CASE(clear_refused_anywhere),
-    HARNESS_CASE(compaction_refused_anywhere),
-    HARNESS_CASE(compaction_of_a_closed_file_refused_anywhere),
-    HARNESS_CASE(reads_refused_anywhere),
-    HARNESS_CASE(reads_of_a_closed_file_refused_anywhere),
-    HARNESS_CASE(verification_refused_anywhere),
-    HARNESS_CASE(flush_refused_anywhere),
-    HARNESS_CASE(flush_between_intervals_refused_anywhere),
-    HARNESS_CASE(wait_for_the_disk_refused_anywhere),
-    HARNESS_CASE(close_refused_anywhere),
-    HARNESS_CASE(close_keeping_the_index_refused_anywhere),
+    DEEDS(CASE)
+    HARNESS_CASE(pairs_refused_anywhere),
     HARNESS_CASE(failed_sync_stops_writers_of_every_process),
     HARNESS_CASE(failed_flush_of_the_helper_thread_stops_writers),
     HARNESS_CASE(failed_compaction_leaves_writers_stopped),
     HARNESS_CASE(refusals_were_many),
 };
+/* clang-format on */
 
 int main(int argc, char **argv)
 {

@@ -56,10 +56,12 @@ tests_crash_faults_SOURCES = \
 	tests/crash/ledger.c \
 	tests/crash/ledger.h \
 	$(concurrency_harness)
-tests_crash_faults_LDADD = $(TEST_LIBS_INTERNAL)
+tests_crash_faults_LDADD = tests/crash/libsteps.la
 tests_crash_faults_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
-	-Wl,--wrap=lx_file_rewrites_allocate
+	-Wl,--wrap=lx_file_rewrites_allocate,--wrap=lx_random64,--wrap=lx_ofd_set \
+	-Wl,--wrap=lx_log_reach,--wrap=lx_index_find,--wrap=lx_index_make_room \
+	-Wl,--wrap=lx_index_make_room_for_one
 TESTS += tests/crash/faults
 
 # A disk without room.
