@@ -40,11 +40,6 @@ static _Thread_local struct lx_control_lock *waits_for; /* in lx_lock_take() */
 static _Thread_local uint64_t found_dead;               /* the identity that the kernel denied */
 static _Thread_local uint64_t slept_beside;             /* the dead holder of the last sleep */
 
-static uint64_t now_ns(void)
-{
-    return lx_now_ns();
-}
-
 void lock_watch_begin(struct lock_watch *all, size_t n, size_t me, const char *path)
 {
     watches = all;
@@ -60,7 +55,7 @@ void lock_watch_clear(struct lock_watch *watch)
 
 void lock_watch_killing(struct lock_watch *watch)
 {
-    atomic_store(&watch->killed_ns, now_ns());
+    atomic_store(&watch->killed_ns, lx_now_ns());
 }
 
 /* ---- From outside ---------------------------------------------------------------------------- */
@@ -124,7 +119,7 @@ static void note_taken(const lx_lock_self *self)
  * the first to take it: then it has entered that before it released the lock. */
 static void note_takeover(uint64_t identity)
 {
-    uint64_t now = now_ns();
+    uint64_t now = lx_now_ns();
 
     for (size_t i = 0; i < watches_n; i++) {
         struct lock_watch *watch = &watches[i];
