@@ -160,7 +160,8 @@ class Scan:
         end = lengths[2]
         if end > self.last_end() or not self.is_end(end) and not self.whole(end):
             return None
-        if not self.is_end(end) and not self.leads_to_end(end):
+        near = self.shift and self.watermark <= end  # a rounded W stands for a place like this
+        if not self.is_end(end) and not near and not self.leads_to_end(end):
             chain = self.by_chain(at)
             if chain is not None and (chain < end or self.whole_if_ended(at, chain)):
                 return chain
