@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The tests, one folder for each way of looking at the library.
+# The tests, one folder for each way of looking at the library; the one that takes longest comes
+# first, so that it is not waited for alone at the end.
 
+include tests/models/local.mk
 include tests/unit/local.mk
 include tests/api/local.mk
 include tests/compat/local.mk
@@ -11,7 +13,6 @@ include tests/linear/local.mk
 include tests/cli/local.mk
 include tests/demo/local.mk
 include tests/lint/local.mk
-include tests/models/local.mk
 include tests/seeded/local.mk
 
 # ---- Longer or other runs of them, each in a build of its own or with more time ------------------

@@ -18,8 +18,6 @@
  *                                   lx_replay() with replay_event()
  *     killer                        SIGKILL; `held` of the victim falls later, when the kernel gets
  *                                   to closing its description
- *     stranger                      a process that loses the descriptor it asks with (closed or
- *                                   replaced by somebody): from then on it sees no lock at all
  *     audit                         what verify and the next reader would find
  *
  * Time. With `clock` a sleep may end at any moment and so may a deadline (LXDB_BUSY). Without it
@@ -33,7 +31,8 @@
  * program order, and its locks, which the kernel lets go after the last of them, order them before
  * a verdict. Readers without the lock are in slot.pml and compact.pml.
  *
- * Left out: the words about the holder (for sentences only); splits (slot.pml) and swaps
+ * Left out: descriptors that were closed or replaced, which can say nothing (tests/unit/lock); the
+ * words about the holder (for sentences only); splits (slot.pml) and swaps
  * (compact.pml), which are other bits of `dirty`; growth, which ends before step 0; publish_seq,
  * which readers of many keys compare; the record counters besides the number of keys, which are
  * stored beside it in the same way; the GROUP of a batch, since replay needs only the tail that all
@@ -42,13 +41,12 @@
  *
  * Broken variants, and what must catch each:
  *     BROKEN_LEASE       mutual_exclusion   a sleep's end is taken for a death
- *     BROKEN_PROBE       mutual_exclusion   the verdict is believed from any descriptor
  *     BROKEN_TAKEOVER    mutual_exclusion   a dead holder is replaced by a store
  *     BROKEN_BIT         invalid end state  who slept takes the lock without the waiters bit
  *     BROKEN_WAKE        invalid end state  release looks at the waiters bit before it lets go
  *     BROKEN_INTENT      log_parses         `dirty` is stored before the intent
  *     BROKEN_COVER       log_parses         what never reached the log is not covered
- *     BROKEN_CLEAN       index_is_right     the repair clears `dirty` before it has replayed
+ *     BROKEN_CLEAN       counts_are_right   the repair clears `dirty` before it has replayed
  *     BROKEN_COUNT       counts_are_right   the repair adds to the counters as it replays
  */
 
