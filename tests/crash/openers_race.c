@@ -699,6 +699,8 @@ static void lane_run(void *arg)
         (void)atomic_fetch_add(&arena->rounds[lane->number], 1);
     }
     check_and_close(lane);
+    free(lane->old_lock);
+    free(lane->old_index);
     atomic_store(&arena->rounds[lane->number], HARNESS_DONE);
 }
 
