@@ -10,12 +10,13 @@ build=$top_builddir/$1
 sanitizers=$2
 shift 2
 
-echo 'int main(void) { return 0; }' >"$top_builddir/sanitized.c"
-if ! $CC -fsanitize="$sanitizers" -o "$top_builddir/sanitized" "$top_builddir/sanitized.c"; then
-    echo "sanitized.sh: $CC has no runtime for -fsanitize=$sanitizers" >&2
+probe=$top_builddir/sanitizer-probe
+echo 'int main(void) { return 0; }' >"$probe.c"
+if ! $CC -fsanitize="$sanitizers" -o "$probe" "$probe.c"; then
+    echo "sanitized.sh: $CC cannot link with -fsanitize=$sanitizers: see above" >&2
     exit 1
 fi
-rm -f "$top_builddir/sanitized" "$top_builddir/sanitized.c"
+rm -f "$probe" "$probe.c"
 
 mkdir -p "$build"
 cd "$build"
