@@ -17,16 +17,12 @@ include tests/seeded/local.mk
 
 # ---- Longer or other runs of them, each in a build of its own or with more time ------------------
 
-EXTRA_DIST += tests/nightly.sh tests/sanitized.sh tests/threads.suppressions
+EXTRA_DIST += tests/nightly.sh tests/sanitized.sh
 
-.PHONY: check-sanitizers check-threads nightly
+.PHONY: check-sanitizers nightly
 check-sanitizers:
 	@$(AM_TESTS_ENVIRONMENT) CC='$(CC)' MAKE='$(MAKE)' $(top_srcdir)/tests/sanitized.sh \
 	sanitized address,undefined $(filter tests/unit/% tests/api/%,$(TESTS))
-
-check-threads:
-	@$(AM_TESTS_ENVIRONMENT) CC='$(CC)' MAKE='$(MAKE)' $(top_srcdir)/tests/sanitized.sh \
-	threaded thread tests/concurrency/threads tests/concurrency/lost_update
 
 nightly: $(check_PROGRAMS) lxdb
 	@$(AM_TESTS_ENVIRONMENT) $(top_srcdir)/tests/nightly.sh $(NIGHTLY)

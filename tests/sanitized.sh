@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# make check-sanitizers, make check-threads: tests in a build of its own from the same sources, in
+# make check-sanitizers: tests in a build of its own from the same sources, in
 # DIRECTORY of the build tree, with sanitizers.
 # Usage: sanitized.sh DIRECTORY SANITIZERS [TEST...]
 # Environment: top_srcdir, top_builddir, CC, MAKE.
@@ -22,10 +22,9 @@ mkdir -p "$build"
 cd "$build"
 [ -e Makefile ] || "$top_srcdir/configure" -q CC="$CC" --enable-sanitizers="$sanitizers" \
     --disable-shared
-TSAN_OPTIONS="suppressions=$top_srcdir/tests/threads.suppressions:second_deadlock_stack=1"
 ASAN_OPTIONS=detect_leaks=1
 LXDB_TEST_DEADLINE=${LXDB_TEST_DEADLINE-600}
-export TSAN_OPTIONS ASAN_OPTIONS LXDB_TEST_DEADLINE
+export ASAN_OPTIONS LXDB_TEST_DEADLINE
 rm -f test-suite.log
 result=0
 "$MAKE" -j"$(nproc)" check TESTS="$*" >check.log 2>&1 || result=$?
