@@ -46,6 +46,14 @@ int lx_index_damaged(const lx_index *index, const char *what)
     return LX_DAMAGED;
 }
 
+/* Whether the directory lies in what is known of the file: a word is loaded once, and what it says
+ * is checked before it is used, since damage may come at any time. */
+static bool directory_is_there(const lx_index *index, uint64_t word)
+{
+    return lx_directory_depth(word) <= LX_DEPTH_MAX &&
+           lx_directory_end(word) <= atomic_load_explicit(&index->length, memory_order_relaxed);
+}
+
 int lx_index_locate_slowly(lx_index *index, uint64_t hash, uint64_t *ret_word, uint64_t *ret_entry)
 {
     /* acquire: as in lx_index_locate() */
@@ -145,7 +153,7 @@ static inline struct lx_bucket *home(const lx_index *index, uint64_t hash)
     uint64_t at = hash & (lx_directory_entries_count(word) - 1);
     uint64_t entry;
 
-    if (lx_directory_depth(word) > LX_DEPTH_MAX || lx_directory_end(word) > length)
+    if (!directory_is_there(index, word))
         return NULL;
     entry = atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_acquire);
     if ((lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE > length)
@@ -241,6 +249,9 @@ int lx_index_verify(lx_index *index, uint64_t entry)
         /* A writer of another process may have made it its own meanwhile: then its entry
          * changed. */
         uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
+
+        if (!directory_is_there(index, word))
+            return lx_index_damaged(index, "its directory");
         for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++)
             if (atomic_load_explicit(&lx_directory_entries(index, word)[i], memory_order_acquire) ==
                 entry)
@@ -511,13 +522,17 @@ int lx_index_make_room_for_one(lx_index *index, lx_log *log, uint64_t hash)
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash)
 {
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_relaxed);
+    uint64_t segment;
 
-    if (lx_directory_depth(word) > LX_DEPTH_MAX ||
-        lx_directory_end(word) > atomic_load_explicit(&index->length, memory_order_relaxed))
+    if (!directory_is_there(index, word))
         return 0;
-    return lx_entry_segment(atomic_load_explicit(
+    segment = lx_entry_segment(atomic_load_explicit(
         &lx_directory_entries(index, word)[hash & (lx_directory_entries_count(word) - 1)],
         memory_order_relaxed));
+    if ((segment + 1) * LX_SEGMENT_SIZE >
+        atomic_load_explicit(&index->length, memory_order_relaxed))
+        return 0;
+    return segment;
 }
 
 void lx_index_replace(lx_slot_at at, uint64_t off)
@@ -557,9 +572,11 @@ bool lx_segment_insert(struct lx_segment *segment, uint64_t slot, uint16_t home)
 
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off)
 {
-    struct lx_segment *segment = lx_index_segment(index, lx_index_segment_of(index, hash));
+    uint64_t number = lx_index_segment_of(index, hash);
+    struct lx_segment *segment = lx_index_segment(index, number);
 
-    return lx_segment_insert(segment, lx_slot_make(hash, off), lx_hash_home(hash, segment->base));
+    return number != 0 &&
+           lx_segment_insert(segment, lx_slot_make(hash, off), lx_hash_home(hash, segment->base));
 }
 
 void lx_index_remove(lx_slot_at at)
@@ -597,7 +614,10 @@ void lx_segment_recount(struct lx_segment *segment)
 
 void lx_index_recount(lx_index *index, uint64_t hash)
 {
-    lx_segment_recount(lx_index_segment(index, lx_index_segment_of(index, hash)));
+    uint64_t number = lx_index_segment_of(index, hash);
+
+    if (number != 0)
+        lx_segment_recount(lx_index_segment(index, number));
 }
 
 int lx_index_repair(lx_index *index, lx_log *log)
@@ -611,7 +631,7 @@ void lx_index_load(const lx_index *index, uint64_t *ret_slots, uint64_t *ret_use
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
     uint64_t used = 0, slots = 0;
 
-    if (lx_directory_depth(word) > LX_DEPTH_MAX || lx_directory_end(word) > length)
+    if (!directory_is_there(index, word))
         word = 1; /* damaged, or grown beyond this mapping: say nothing of it */
 
     for (uint64_t i = 0; i >> lx_directory_depth(word) == 0; i++) {

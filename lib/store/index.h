@@ -89,7 +89,7 @@ void lx_index_replace(lx_slot_at at, uint64_t off);
 /* Take a free slot for a key that is not there; room was made. False: the segment is damaged. */
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off);
 void lx_index_remove(lx_slot_at at);
-/* Which segment a hash is in now: equal numbers, same segment. 0: the directory is out of reach. */
+/* Which segment a hash is in now: equal numbers, same segment. 0: it is out of reach. */
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash);
 /* Finish what a dead holder left: a split under way, counts that it did not get to. */
 int lx_index_repair(lx_index *index, lx_log *log);

@@ -14,10 +14,35 @@
  *   stage 2   the new segments are complete. Point the directory entries at them, give the old
  *             segment to the free list. All of it may be done again.
  *   stage := 0 (release)
+ *
+ * What the head says is loaded once and checked, and then used: damage may come at any time.
  */
-#include "store/index.h"
+#include "store/probe.h"
 
 #define AHEAD 12u /* records whose lines are on their way while one is hashed */
+
+/* The split or rewrite that the head records, and the directory that it is of. */
+struct recorded {
+    uint64_t word, stage;
+    uint64_t old_segment, new_segment[2];
+    uint64_t free_after, segments_after;
+    uint64_t where, depth;
+};
+
+static struct recorded load_recorded(const struct lx_index_head *head)
+{
+    return (struct recorded){
+        .word = atomic_load_explicit(&head->directory, memory_order_relaxed),
+        .stage = __atomic_load_n(&head->stage, __ATOMIC_RELAXED),
+        .old_segment = __atomic_load_n(&head->old_segment, __ATOMIC_RELAXED),
+        .new_segment = {__atomic_load_n(&head->new_segment[0], __ATOMIC_RELAXED),
+                        __atomic_load_n(&head->new_segment[1], __ATOMIC_RELAXED)},
+        .free_after = __atomic_load_n(&head->free_after, __ATOMIC_RELAXED),
+        .segments_after = __atomic_load_n(&head->segments_after, __ATOMIC_RELAXED),
+        .where = __atomic_load_n(&head->where, __ATOMIC_RELAXED),
+        .depth = __atomic_load_n(&head->depth, __ATOMIC_RELAXED),
+    };
+}
 
 static void set_stage(struct lx_index_head *head, uint64_t stage)
 {
@@ -88,15 +113,15 @@ static int copy_by_keys(lx_index *index, lx_log *log, const struct lx_segment *f
     return LXDB_OK;
 }
 
-static int copy_segment(lx_index *index, lx_log *log)
+static int copy_segment(lx_index *index, lx_log *log, const struct recorded *split)
 {
-    struct lx_index_head *head = index->head;
-    const struct lx_segment *from = lx_index_segment(index, head->old_segment);
+    const struct lx_segment *from = lx_index_segment(index, split->old_segment);
+    uint32_t depth = (uint32_t)split->depth;
+    uint32_t base = __atomic_load_n(&from->base, __ATOMIC_RELAXED);
     struct lx_segment *to[2];
-    uint32_t depth = (uint32_t)head->depth;
 
-    to[0] = lx_index_segment(index, head->new_segment[0]);
-    to[1] = head->new_segment[1] ? lx_index_segment(index, head->new_segment[1]) : to[0];
+    to[0] = lx_index_segment(index, split->new_segment[0]);
+    to[1] = split->new_segment[1] ? lx_index_segment(index, split->new_segment[1]) : to[0];
     /* A segment may have been retired under this very hold of the lock: its entries lead elsewhere
      * before its slots are gone, for a reader that confirms a miss; pairs with the fence in
      * probe() */
@@ -104,9 +129,9 @@ static int copy_segment(lx_index *index, lx_log *log)
     empty_segment(to[0]);
     if (to[1] != to[0])
         empty_segment(to[1]);
-    if (from->base <= depth && depth - from->base < LX_HOME_BITS) {
-        to[0]->base = to[1]->base = from->base;
-        if (!copy_by_homes(from, to, depth - from->base))
+    if (base <= depth && depth - base < LX_HOME_BITS) {
+        to[0]->base = to[1]->base = base;
+        if (!copy_by_homes(from, to, depth - base))
             return lx_index_damaged(index, "a segment has more records than slots");
         return LXDB_OK;
     }
@@ -114,19 +139,17 @@ static int copy_segment(lx_index *index, lx_log *log)
     return copy_by_keys(index, log, from, to, depth);
 }
 
-static void point_entries(lx_index *index)
+static void point_entries(lx_index *index, const struct recorded *split)
 {
-    struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    _Atomic uint64_t *entries = lx_directory_entries(index, word);
-    uint64_t step = UINT64_C(1) << head->depth;
-    uint64_t depth = head->depth + (head->new_segment[1] != 0);
+    _Atomic uint64_t *entries = lx_directory_entries(index, split->word);
+    uint64_t step = UINT64_C(1) << split->depth;
+    uint64_t depth = split->depth + (split->new_segment[1] != 0);
 
-    for (uint64_t i = head->where; i >> lx_directory_depth(word) == 0; i += step) {
+    for (uint64_t i = split->where; i >> lx_directory_depth(split->word) == 0; i += step) {
         uint64_t entry = atomic_load_explicit(&entries[i], memory_order_relaxed);
-        uint64_t number = head->new_segment[1] != 0 && (i >> head->depth) & 1
-                              ? head->new_segment[1]
-                              : head->new_segment[0];
+        uint64_t number = split->new_segment[1] != 0 && (i >> split->depth) & 1
+                              ? split->new_segment[1]
+                              : split->new_segment[0];
         uint64_t seq = ((entry >> 32) + 1) & 0xffffff;
 
         if (lx_entry_segment(entry) == number && lx_entry_depth(entry) == depth)
@@ -147,26 +170,24 @@ static bool may_be_segment(uint64_t word, uint64_t number)
 
 /* What the head names must make sense, and be mapped here: a holder that died may have grown the
  * file further than we knew. */
-static int reach_recorded(lx_index *index)
+static int reach_recorded(lx_index *index, const struct recorded *split)
 {
-    const struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    uint64_t last = head->old_segment;
+    const uint64_t *fresh = split->new_segment;
+    uint64_t last = split->old_segment;
     int rc;
 
-    if (lx_directory_depth(word) > LX_DEPTH_MAX)
+    if (lx_directory_depth(split->word) > LX_DEPTH_MAX)
         return lx_index_damaged(index, "its directory");
-    rc = lx_index_reach(index, lx_directory_end(word));
-    if (rc == LXDB_OK && head->stage != 0) {
-        const uint64_t *fresh = head->new_segment;
-
+    rc = lx_index_reach(index, lx_directory_end(split->word));
+    if (rc == LXDB_OK && split->stage != 0) {
         last = fresh[0] > last ? fresh[0] : last;
         last = fresh[1] > last ? fresh[1] : last;
-        if (head->stage > 2 || last > UINT32_MAX || head->depth > lx_directory_depth(word) ||
-            head->where >> head->depth != 0 || !may_be_segment(word, head->old_segment) ||
-            !may_be_segment(word, fresh[0]) || fresh[0] == head->old_segment ||
-            (fresh[1] != 0 && (!may_be_segment(word, fresh[1]) || fresh[1] == fresh[0] ||
-                               fresh[1] == head->old_segment)))
+        if (split->stage > 2 || last > UINT32_MAX ||
+            split->depth > lx_directory_depth(split->word) || split->where >> split->depth != 0 ||
+            !may_be_segment(split->word, split->old_segment) ||
+            !may_be_segment(split->word, fresh[0]) || fresh[0] == split->old_segment ||
+            (fresh[1] != 0 && (!may_be_segment(split->word, fresh[1]) || fresh[1] == fresh[0] ||
+                               fresh[1] == split->old_segment)))
             rc = LXDB_CORRUPT;
         else
             rc = lx_index_reach(index, (last + 1) * LX_SEGMENT_SIZE);
@@ -177,43 +198,55 @@ static int reach_recorded(lx_index *index)
 int lx_index_split_finish(lx_index *index, lx_log *log)
 {
     struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    uint64_t directory_end = lx_directory_start(word) +
-                             lx_directory_segments(lx_directory_depth(word));
-    int rc = reach_recorded(index);
+    struct recorded split = load_recorded(head);
+    uint64_t directory_end = lx_directory_start(split.word) +
+                             lx_directory_segments(lx_directory_depth(split.word) & 63);
+    int rc = reach_recorded(index, &split);
 
     if (rc != LXDB_OK)
         return rc;
     /* a dead holder may have published a directory without getting to this */
     if (head->segments < directory_end)
         head->segments = directory_end;
-    if (head->stage == 1) {
-        head->free_head = head->free_after;
-        head->segments = head->segments_after;
-        rc = copy_segment(index, log);
+    if (split.stage == 1) {
+        head->free_head = split.free_after;
+        head->segments = split.segments_after;
+        rc = copy_segment(index, log, &split);
         if (rc != LXDB_OK)
             return rc;
         lx_step("split-copied");
         set_stage(head, 2);
     }
-    if (head->stage == 2) {
-        struct lx_segment *old = lx_index_segment(index, head->old_segment);
+    if (split.stage != 0) {
+        struct lx_segment *old = lx_index_segment(index, split.old_segment);
 
-        point_entries(index);
+        point_entries(index, &split);
         lx_step("split-pointed");
-        old->next_free = head->free_after;
-        head->free_head = head->old_segment;
+        old->next_free = split.free_after;
+        head->free_head = split.old_segment;
         set_stage(head, 0);
     }
     return LXDB_OK;
 }
 
-/* Twice the entries. In place while the room lasts, else in fresh segments; the old ones are not
- * reused. */
-static int double_directory(lx_index *index)
+/* The first segment that was never used: no further than the file, which is grown first. */
+static int fresh_segments(lx_index *index, uint64_t *ret_number)
+{
+    uint64_t number = __atomic_load_n(&index->head->segments, __ATOMIC_RELAXED);
+    int rc = number > UINT32_MAX ? LXDB_CORRUPT : lx_index_reach(index, number * LX_SEGMENT_SIZE);
+
+    if (rc == LXDB_CORRUPT)
+        return lx_index_damaged(index, "its count of segments");
+    if (rc == LXDB_OK)
+        *ret_number = number;
+    return rc;
+}
+
+/* Twice the entries of the directory in force, which `word` is. In place while the room lasts, else
+ * in fresh segments; the old ones are not reused. */
+static int double_directory(lx_index *index, uint64_t word)
 {
     struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
     uint32_t depth = lx_directory_depth(word);
     uint64_t start = lx_directory_start(word);
     uint64_t count = UINT64_C(1) << depth;
@@ -224,11 +257,14 @@ static int double_directory(lx_index *index)
         return lx_index_damaged(index, "its hash does not spread");
     if (lx_directory_segments(depth + 1) > 1) {
         uint64_t need = lx_directory_segments(depth + 1);
-        int rc = lx_index_grow(index, head->segments + need);
+        uint64_t fresh;
+        int rc = fresh_segments(index, &fresh);
 
+        if (rc == LXDB_OK)
+            rc = lx_index_grow(index, fresh + need);
         if (rc != LXDB_OK)
             return rc;
-        start = head->segments;
+        start = fresh;
         end = start + need;
     }
     from = lx_directory_entries(index, word);
@@ -250,12 +286,14 @@ static int double_directory(lx_index *index)
 static int choose(lx_index *index, uint32_t n, uint64_t in_force, uint64_t ret_numbers[2],
                   uint64_t *ret_free, uint64_t *ret_segments)
 {
-    struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    uint64_t free_head = head->free_head;
-    uint64_t segments = head->segments;
-    int rc;
+    uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_relaxed);
+    uint64_t free_head = __atomic_load_n(&index->head->free_head, __ATOMIC_RELAXED);
+    uint64_t before, segments;
+    int rc = fresh_segments(index, &before);
 
+    if (rc != LXDB_OK)
+        return rc;
+    segments = before;
     ret_numbers[1] = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (free_head != 0) {
@@ -269,12 +307,13 @@ static int choose(lx_index *index, uint32_t n, uint64_t in_force, uint64_t ret_n
                 (i == 1 && free_head == ret_numbers[0]))
                 return lx_index_damaged(index, "its free list");
             ret_numbers[i] = free_head;
-            free_head = lx_index_segment(index, free_head)->next_free;
+            free_head = __atomic_load_n(&lx_index_segment(index, free_head)->next_free,
+                                        __ATOMIC_RELAXED);
         } else {
             ret_numbers[i] = segments++;
         }
     }
-    if (segments > head->segments) {
+    if (segments > before) {
         rc = lx_index_grow(index, segments);
         if (rc != LXDB_OK)
             return rc;
@@ -287,23 +326,22 @@ static int choose(lx_index *index, uint32_t n, uint64_t in_force, uint64_t ret_n
 static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
 {
     struct lx_index_head *head = index->head;
-    uint64_t word = atomic_load_explicit(&head->directory, memory_order_relaxed);
-    uint64_t at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
-    uint64_t entry = atomic_load_explicit(&lx_directory_entries(index, word)[at],
-                                          memory_order_relaxed);
-    uint32_t depth = lx_entry_depth(entry);
-    const struct lx_segment *old = lx_index_segment(index, lx_entry_segment(entry));
-    bool two = old->live + need > LX_SEGMENT_LIMIT / 2;
+    uint64_t word, entry, at;
     uint64_t free_before = head->free_head, segments_before;
     uint64_t numbers[2], free_after = 0, segments_after = 0;
-    int rc;
+    uint32_t depth;
+    bool two;
+    int rc = lx_index_locate(index, hash, &word, &entry);
 
+    if (rc != LXDB_OK)
+        return rc;
+    depth = lx_entry_depth(entry);
+    two = lx_index_segment(index, lx_entry_segment(entry))->live + need > LX_SEGMENT_LIMIT / 2;
+    at = hash & ((UINT64_C(1) << lx_directory_depth(word)) - 1);
     if (depth > lx_directory_depth(word))
         return lx_index_damaged(index, "the depth of a segment");
-    if (head->segments > UINT32_MAX) /* no entry has room for such a number */
-        return lx_index_damaged(index, "its count of segments");
     if (two && depth == lx_directory_depth(word)) {
-        rc = double_directory(index);
+        rc = double_directory(index, word);
         if (rc != LXDB_OK)
             return rc;
     }
@@ -316,7 +354,7 @@ static int split(lx_index *index, lx_log *log, uint64_t hash, uint64_t need)
     head->new_segment[1] = numbers[1];
     head->free_after = free_after;
     head->segments_after = segments_after;
-    head->where = hash & ((UINT64_C(1) << depth) - 1);
+    head->where = at & ((UINT64_C(1) << depth) - 1);
     head->depth = depth;
     set_stage(head, 1);
     lx_step("split-recorded");

@@ -1279,6 +1279,19 @@ static void miss_in_a_segment_without_an_empty_slot_ends(void **state)
     assert_missing(1);
 }
 
+static void insert_behind_a_wild_entry_fails(void **state)
+{
+    _Atomic uint64_t *entry = lx_directory_entries(&index_, 1);
+
+    (void)state;
+    atomic_store(entry, UINT32_MAX);
+    assert_false(lx_index_insert(&index_, hash_of(1), 10));
+    lx_index_recount(&index_, hash_of(1));
+    assert_int_equal(lx_index_segment_of(&index_, hash_of(1)), 0);
+    atomic_store(entry, 0);
+    assert_false(lx_index_insert(&index_, hash_of(1), 10));
+}
+
 static void insert_into_a_segment_without_a_free_slot_fails(void **state)
 {
     struct lx_segment *segment = segment_of(0);
@@ -1425,6 +1438,7 @@ int main(void)
         UNIT(sealed_entry_of_a_segment_made_later_is_damage),
         UNIT(sealed_segment_that_a_writer_took_meanwhile_is_no_damage),
         UNIT(miss_in_a_segment_without_an_empty_slot_ends),
+        UNIT(insert_behind_a_wild_entry_fails),
         UNIT(insert_into_a_segment_without_a_free_slot_fails),
         UNIT(miss_that_cannot_be_confirmed_is_damage),
         UNIT(list_whose_directory_goes_wild_meanwhile_is_damage),
