@@ -6,7 +6,8 @@
  *   1  hold byte 2 of the lock file: one compactor at a time, and only it touches the -compact
  *      files
  *   2  walk the log up to what is indexed now. Lengths lead from record to record; every record
- *      that is alive by its status byte has its CRC checked
+ *      that is alive by its status byte has its CRC checked. Delete markers stay behind, unless
+ *      they remove what was copied
  *   3  and is copied into the new file, with an index of its own; sync. Where the lengths or a CRC
  *      are wrong, both are done again by the rules of a recovery scan, and the damage is copied to
  *      the -lost file
@@ -27,6 +28,7 @@
  * nothing.
  */
 #include "base/crc.h"
+#include "engine/verify.h"
 #include "engine/view.h"
 #include "sys/ofd.h"
 
@@ -48,10 +50,11 @@ struct copy {
     uint64_t allocated;
     uint64_t records, bytes, expiring;
     bool dropped_expired;
-    bool damage;      /* some of the log was lost */
-    bool *careful;    /* do it by the rules of recovery: set when the quick way met damage */
-    bool after_group; /* the last record was a GROUP: what follows belongs to it */
-    bool only_live;   /* pass 3 of a session: what a marker removes is dead already */
+    bool planned;      /* by the rules of recovery */
+    bool *careful;     /* do it by the rules of recovery: set when the quick way met damage */
+    bool after_group;  /* the last record was a GROUP: what follows belongs to it */
+    lx_index *current; /* pass 3 by the order of the log: what is alive, else NULL */
+    bool only_live;    /* pass 3 of a session: what has expired stays behind */
     const lxdb_progress *progress; /* pass 3 */
     uint64_t total, report_at;
     uint64_t stop_at; /* pass 4: the end of a slice, */
@@ -200,6 +203,17 @@ static bool is_called_off(struct copy *copy, uint64_t at)
     return progress->report(progress->arg, at, copy->total) != 0;
 }
 
+/* LXDB_NOTFOUND: the order of the log says that it is dead. */
+static int find_current(struct copy *copy, const lx_scan_event *event)
+{
+    const lx_record *record = &event->record;
+    lx_found found;
+    int rc = lx_index_find(copy->current, &copy->old->log, record->key, record->key_len,
+                           lx_index_hash(copy->current, record->key, record->key_len), &found);
+
+    return rc == LXDB_OK && found.entry.off != event->slot ? LXDB_NOTFOUND : rc;
+}
+
 static int copy_event(void *arg, const lx_scan_event *event)
 {
     struct copy *copy = arg;
@@ -207,11 +221,19 @@ static int copy_event(void *arg, const lx_scan_event *event)
     if (is_called_off(copy, event->record.off))
         return lx_fail(LXDB_BUSY, "%s: the compaction was called off", copy->core->place.path);
     if (event->effect == LX_EFFECT_DELETE)
-        return copy->only_live ? LXDB_OK : copy_delete(copy, event);
-    /* A put that is dead by now was replaced or removed by a commit further on, which this
-     * compaction will come to before it ends: a status byte is set after that commit. */
-    if (event->effect != LX_EFFECT_PUT || event->record.status == 0)
+        return copy->current != NULL ? LXDB_OK : copy_delete(copy, event);
+    if (event->effect != LX_EFFECT_PUT)
         return LXDB_OK;
+    if (copy->current != NULL) {
+        int rc = find_current(copy, event);
+
+        if (rc != LXDB_OK)
+            return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+    } else if (event->record.status == 0) {
+        /* It was replaced or removed by a commit further on, which this compaction will come to
+         * before it ends: a status byte is set after that commit. */
+        return LXDB_OK;
+    }
     if (copy->only_live && event->expiry_ms != 0 && event->expiry_ms <= lx_wall_coarse_ms()) {
         copy->dropped_expired = true;
         return LXDB_OK;
@@ -278,10 +300,11 @@ static int save_damage(struct copy *copy, const lx_scan *scan)
     return LXDB_OK;
 }
 
-/* Passes 2 and 3, by the rules of recovery. */
+/* Passes 2 and 3, by the rules of recovery: in a session the order of the log decides. */
 static int copy_planned(struct copy *copy, uint64_t end, bool session)
 {
     lx_scan scan = {0};
+    lx_index current = {.fd = -1};
     int rc;
 
     if (session)
@@ -292,14 +315,42 @@ static int copy_planned(struct copy *copy, uint64_t end, bool session)
         return rc;
     rc = save_damage(copy, &scan);
     copy->only_live = session; /* in a closed file the events themselves say what is live */
-    if (rc == LXDB_OK)
+    if (rc == LXDB_OK && session)
+        rc = lx_index_by_order(&copy->old->log, &scan, &current);
+    if (rc == LXDB_OK) {
+        copy->planned = true;
+        copy->current = session ? &current : NULL;
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, copy_event, copy);
-    copy->damage = scan.damaged_count != 0;
+        copy->current = NULL;
+    }
+    lx_index_close(&current);
     lx_scan_free(&scan);
     return rc;
 }
 
-/* Passes 2 and 3 of a log without damage: of a dead record only the head is looked at.
+/* A dead record on a walk. What a marker removes is dead already, unless a damaged index had hidden
+ * it from whoever wrote the marker: so it is looked for among what was copied. */
+static int walk_over_dead(struct copy *copy, lx_scan_event *event)
+{
+    const uint8_t *data = copy->old->log.map.base;
+    lx_found found;
+    uint64_t hash;
+    int rc;
+
+    if (event->record.value_len != 0)
+        return LXDB_OK;
+    rc = find_copy(copy, &event->record, &hash, &found);
+    if (rc != LXDB_OK)
+        return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+    if (!lx_record_check(data, &event->record))
+        return LXDB_CORRUPT;
+    if (!lx_record_is_marker(&event->record))
+        return LXDB_OK;
+    event->effect = LX_EFFECT_DELETE;
+    return copy_event(copy, event);
+}
+
+/* Passes 2 and 3 of a log without damage: of a dead record no more than head and key are looked at.
  * LXDB_CORRUPT: there is some. */
 static int copy_walking(struct copy *copy, uint64_t end)
 {
@@ -324,6 +375,9 @@ static int copy_walking(struct copy *copy, uint64_t end)
                 group = at;
                 expiry_ms = event.control.expiry_ms;
             }
+            int rc = walk_over_dead(copy, &event);
+            if (rc != LXDB_OK)
+                return rc;
             continue;
         }
         if (!lx_record_check(data, &event.record))
@@ -562,6 +616,18 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     return LXDB_OK;
 }
 
+/* Under the writer lock, with all copied. The count of the control block does not fit if a walk was
+ * led astray by the length of a dead record, whose CRC it does not check, or by a status byte; or
+ * if the index was damaged, so that keys were not found when they were changed. Then it is done
+ * again with care, and the order of the log has the last word. */
+static int check_count(const struct copy *copy, uint64_t counted)
+{
+    if (copy->planned || copy->dropped_expired || copy->records == counted)
+        return LXDB_OK;
+    *copy->careful = true;
+    return LX_AGAIN;
+}
+
 /* Pass 5 and the phases behind it, under the writer lock. LX_AGAIN: another generation, start
  * again. */
 static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
@@ -580,20 +646,8 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
     }
     tail = atomic_load(&writer.block->tail);
     rc = copy_more(copy, from, tail, UINT64_MAX, &from);
-    if (rc == LXDB_OK && !copy->damage && !copy->dropped_expired &&
-        copy->records != atomic_load(&writer.block->records)) {
-        if (!*copy->careful) { /* the length of a dead record, whose CRC a walk does not check */
-            *copy->careful = true;
-            rc = LX_AGAIN;
-            goto out;
-        }
-        rc = lx_fail(
-            LXDB_CORRUPT,
-            "%s: the log has %llu live records where %llu were counted: the old file stays in "
-            "force; close the database everywhere and open it again",
-            copy->core->place.path, (unsigned long long)copy->records,
-            (unsigned long long)atomic_load(&writer.block->records));
-    }
+    if (rc == LXDB_OK)
+        rc = check_count(copy, atomic_load(&writer.block->records));
     if (rc == LXDB_OK)
         rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
     if (rc == LXDB_OK)

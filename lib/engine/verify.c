@@ -107,7 +107,7 @@ static int cause_event(void *arg, const lx_scan_event *event)
     return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
 }
 
-int lx_count_without_cause(lx_log *log, const lx_scan *scan, uint64_t *ret_count)
+int lx_index_by_order(lx_log *log, const lx_scan *scan, lx_index *ret_index)
 {
     struct count count = {.log = log, .index = {.fd = -1}};
     lx_scan by_order = *scan;
@@ -116,6 +116,20 @@ int lx_count_without_cause(lx_log *log, const lx_scan *scan, uint64_t *ret_count
     by_order.ordered = true;
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, count_event, &count);
+    if (rc == LXDB_OK)
+        *ret_index = count.index;
+    else
+        lx_index_close(&count.index);
+    return rc;
+}
+
+int lx_count_without_cause(lx_log *log, const lx_scan *scan, uint64_t *ret_count)
+{
+    struct count count = {.log = log, .index = {.fd = -1}};
+    lx_scan by_order = *scan;
+    int rc = lx_index_by_order(log, scan, &count.index);
+
+    by_order.ordered = true;
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, cause_event, &count);
     if (rc == LXDB_OK)

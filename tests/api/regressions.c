@@ -296,6 +296,60 @@ static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(v
     check_value(fixture->db, "b", "2");
 }
 
+/* ---- An index that is damaged while it is in use ---------------------------------------------- */
+
+#define SLOT_OFFSET ((UINT64_C(1) << 48) - 1)
+
+/* The slot that leads to `off`: lead it to `to`, or empty it (0). */
+static void lead_slot(const struct fixture *fixture, uint64_t off, uint64_t to)
+{
+    const char *index = in_directory(fixture, "test.lxdb-index");
+    size_t len, at;
+    uint8_t *bytes = read_file(index, &len);
+    uint64_t slot = 0;
+
+    for (at = 2 * SEGMENT + 64; at < 3 * SEGMENT; at += sizeof slot) {
+        memcpy(&slot, bytes + at, sizeof slot);
+        if ((slot & SLOT_OFFSET) == off)
+            break;
+    }
+    assert_true(at < 3 * SEGMENT);
+    free(bytes);
+    slot = to != 0 ? (slot & ~SLOT_OFFSET) | to : 0;
+    patch(index, at, &slot, sizeof slot);
+}
+
+static void key_that_was_missed_once_and_deleted_stays_deleted(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1");
+    put(fixture->db, "b", "2");
+    lead_slot(fixture, HEADER_SIZE, 0);
+    put(fixture->db, "a", "3"); /* the first version is not found, and not killed */
+    drop(fixture->db, "a");
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_missing(fixture->db, "a");
+    reopen(fixture);
+    check_missing(fixture->db, "a");
+    check_value(fixture->db, "b", "2");
+    check_count(fixture->db, 1);
+}
+
+static void compaction_counts_anew_what_was_counted_twice_for_a_miss(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1");
+    put(fixture->db, "b", "2");
+    lead_slot(fixture, HEADER_SIZE, 0);
+    put(fixture->db, "a", "3");
+    check_count(fixture->db, 3);
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_count(fixture->db, 2);
+    check_keys(fixture->db, "", 0, "b a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +363,8 @@ int main(void)
         test_in_database(receipt_counts_kills_without_a_cause_alone),
         test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
         test_in_database(compaction_behind_a_dead_length_that_leads_astray_keeps_everything),
+        test_in_database(key_that_was_missed_once_and_deleted_stays_deleted),
+        test_in_database(compaction_counts_anew_what_was_counted_twice_for_a_miss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
