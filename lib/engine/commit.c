@@ -139,9 +139,6 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
         rc = prepare(writer, dirty, purpose);
         if (LX_LIKELY(rc == LXDB_OK))
             return LXDB_OK;
-        if (rc == LX_DAMAGED &&
-            atomic_load_explicit(&writer->lock->dirty, memory_order_relaxed) != LX_CLEAN)
-            rc = LXDB_CORRUPT; /* no compaction while a commit is half published: reopening helps */
         lx_lock_release(writer->lock);
         if (rc == LX_COMPACT_FIRST) {
             (void)step_out(writer, LXDB_OK);

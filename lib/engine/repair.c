@@ -139,6 +139,19 @@ static int cover(lx_writer *writer)
     return LXDB_OK;
 }
 
+/* The commit is in the log, and as much of it in the index as can be. */
+static void conclude(lx_writer *writer)
+{
+    struct lx_control_lock *lock = writer->lock;
+    struct lx_control_block *block = writer->block;
+
+    store(&block->records, load(&lock->intent_records));
+    store(&block->bytes, load(&lock->intent_bytes));
+    store(&block->expiring, load(&lock->intent_expiring));
+    store(&block->last, 0); /* not known here: then no index is kept, unless a commit follows */
+    store(&block->indexed, load(&block->tail));
+}
+
 int lx_repair(lx_writer *writer)
 {
     struct lx_control_lock *lock = writer->lock;
@@ -146,31 +159,27 @@ int lx_repair(lx_writer *writer)
     uint64_t dirty = load(&lock->dirty);
     int rc = LXDB_OK;
 
-    if (dirty & LX_DIRTY_SPLIT)
+    if (dirty & LX_DIRTY_COMMIT && load(&block->tail) < load(&lock->intent_end))
+        rc = cover(writer);
+    if (rc == LXDB_OK && dirty & LX_DIRTY_SPLIT)
         rc = lx_index_repair(&writer->view->index, &writer->view->log);
     if (rc == LXDB_OK && dirty & LX_DIRTY_COMMIT) {
-        if (load(&block->tail) < load(&lock->intent_end))
-            rc = cover(writer);
         /* Odd while slots may be published in part; made even at the end. The fence keeps it before
          * them. */
         store(&lock->publish_seq, load(&lock->publish_seq) | 1);
         atomic_thread_fence(memory_order_release);
-        if (rc == LXDB_OK)
-            rc = lx_replay(writer->view, load(&block->indexed), load(&block->tail));
-        if (rc != LXDB_OK)
-            return rc;
-        store(&block->records, load(&lock->intent_records));
-        store(&block->bytes, load(&lock->intent_bytes));
-        store(&block->expiring, load(&lock->intent_expiring));
-        store(&block->last, 0); /* not known here: then no index is kept, unless a commit follows */
-        store(&block->indexed, load(&block->tail));
+        rc = lx_replay(writer->view, load(&block->indexed), load(&block->tail));
     }
-    if (rc != LXDB_OK)
+    /* A damaged index is made anew from the log, which needs no repair any more: then this one is
+     * left as it is. */
+    if (rc != LXDB_OK && rc != LX_DAMAGED)
         return rc;
+    if (dirty & LX_DIRTY_COMMIT)
+        conclude(writer);
     lx_step("repair-done");
     if (load(&lock->publish_seq) & 1)
         store(&lock->publish_seq, load(&lock->publish_seq) + 1);
     store(&lock->dirty, LX_CLEAN);
     atomic_fetch_add_explicit(&writer->core->control->head.recoveries, 1, memory_order_relaxed);
-    return LXDB_OK;
+    return rc;
 }

@@ -800,6 +800,36 @@ static void last_close_has_the_file_in_force_for_itself(void **state)
     assert_true(cut_is_guarded);
 }
 
+/* ---- A damaged index, and a commit that is not in it yet -------------------------------------- */
+
+static void die_with_a_commit_in_the_log(const struct fixture *fixture)
+{
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    arm("commit-committed", SIGKILL);
+    (void)lxdb_write(db, "last", 4, "words", 5);
+}
+
+static void commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t wild = UINT32_MAX;
+    int fd = open(in_directory(fixture, "test.lxdb-index"), O_WRONLY | O_CLOEXEC);
+
+    fill(fixture->db, KEYS);
+    run_child_killed(die_with_a_commit_in_the_log, fixture);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, &wild, sizeof wild, LX_SEGMENT_SIZE), sizeof wild); /* its entry */
+    close(fd);
+    put(fixture->db, "later", "value");
+    check_value(fixture->db, "last", "words");
+    check_value(fixture->db, "later", "value");
+    drop(fixture->db, "last");
+    drop(fixture->db, "later");
+    check_filled(fixture->db, KEYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -821,6 +851,7 @@ int main(void)
         test_in_database(last_close_has_the_file_in_force_for_itself),
         test_in_database(compaction_that_is_due_when_another_ends_is_made),
         test_in_database(writer_is_slowed_while_its_compaction_has_yet_to_begin),
+        test_in_database(commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_damaged),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };
