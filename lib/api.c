@@ -506,12 +506,11 @@ static int next_entry(lxdb_iter *iter, lx_entry *ret_entry)
         return lx_fail(LXDB_CLOSED, "an iterator does not cross fork: open one in the child");
     while (iter->next < cut->count) {
         size_t i = iter->next++;
-        uint64_t off = cut->offsets[iter->flags & LXDB_ITER_REVERSE ? cut->count - 1 - i : i];
-        int rc = lx_log_entry(&cut->view->log, off, ret_entry);
+        int rc = lx_cut_entry(cut, iter->flags & LXDB_ITER_REVERSE ? cut->count - 1 - i : i,
+                              ret_entry);
 
         if (rc != LXDB_OK)
-            return lx_fail(LXDB_CORRUPT, "%s: the index leads to no record at offset %" PRIu64,
-                           cut->core->place.path, off);
+            return rc;
         if (ret_entry->expiry_ms != 0 && ret_entry->expiry_ms <= cut->wall_ms)
             continue;
         if (ret_entry->key_len < iter->prefix_len || ret_entry->key_len <= iter->strip ||

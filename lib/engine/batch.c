@@ -407,22 +407,21 @@ static void free_clear_work(struct clear *clear)
 /* A marker for every key of the cut that has the prefix. */
 static int make_markers(struct clear *clear, const lx_writer *writer, size_t *ret_n)
 {
-    lx_log *log = &clear->cut.view->log;
     size_t n = 0, at = 0, bytes = 0;
 
     for (size_t i = 0; i < clear->cut.count; i++) { /* keep those with the prefix, and add up */
         lx_entry entry;
-        int rc = lx_log_entry(log, clear->cut.offsets[i], &entry);
+        int rc = lx_cut_entry(&clear->cut, i, &entry);
 
         if (rc != LXDB_OK)
-            return rc == LXDB_CORRUPT ? lx_fail(rc, "%s: the index is damaged", log->name) : rc;
+            return rc;
         if (entry.key_len <= clear->prefix_len && clear->prefix_len != 0)
             continue;
         if (clear->prefix_len != 0 && memcmp(entry.key, clear->prefix, clear->prefix_len) != 0)
             continue;
         if (clear->only_expired && !lx_expired(entry.expiry_ms))
             continue;
-        clear->cut.offsets[n++] = clear->cut.offsets[i];
+        clear->cut.slots[n++] = clear->cut.slots[i];
         bytes += LX_RECORD_OVERHEAD + entry.key_len;
     }
     clear->cut.count = n;
@@ -435,7 +434,7 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
         return lx_fail(LXDB_NOMEM, "out of memory for clearing %zu keys", n);
     for (size_t i = 0; i < n; i++) {
         lx_entry entry;
-        int rc = lx_log_entry(log, clear->cut.offsets[i], &entry);
+        int rc = lx_cut_entry(&clear->cut, i, &entry);
 
         if (rc != LXDB_OK)
             return rc;

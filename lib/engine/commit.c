@@ -211,12 +211,17 @@ static int look_up(lx_view *view, lx_change *change, lx_entry *ret_entry)
 static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
 {
     lx_view *view = writer->view;
+    int rc;
 
     if (change->seed != view->index.seed) {
         change->hash = lx_index_hash(&view->index, change->key, change->key_len);
         change->seed = view->index.seed;
     }
-    return look_up(view, change, ret_entry);
+    rc = look_up(view, change, ret_entry);
+    /* under the lock no commit is half done, so this is no version that was just replaced */
+    if (rc == LXDB_OK && change->found && LX_UNLIKELY(lx_log_is_dead(&view->log, ret_entry)))
+        return lx_index_damaged(&view->index, "a slot leads to a dead record");
+    return rc;
 }
 
 int lx_change_find(lx_writer *writer, lx_change *change)
@@ -229,7 +234,8 @@ int lx_change_find(lx_writer *writer, lx_change *change)
     if (change->seed == index->seed && change->found &&
         change->old_at.segment ==
             lx_index_segment(index, lx_index_segment_of(index, change->hash)) &&
-        atomic_load_explicit(change->old_at.slot, memory_order_acquire) == change->old_slot)
+        atomic_load_explicit(change->old_at.slot, memory_order_acquire) == change->old_slot &&
+        LX_LIKELY(writer->view->log.map.base[change->old_record] != 0))
         return LXDB_OK;
     return find_entry(writer, change, &entry);
 }

@@ -33,7 +33,8 @@ typedef struct lx_view {
     uint64_t generation;
     lx_log log;
     lx_index index;
-    struct lx_control_block *block;    /* NULL in a private core */
+    struct lx_control_block *block; /* NULL in a private core, like the next */
+    const struct lx_control_file *control;
     uint64_t tail;                     /* private core: end of the log */
     uint64_t records, bytes, expiring; /* private core: counters */
     lxdb_report receipt;               /* private core: time_ms 0: nothing to report */
@@ -270,12 +271,12 @@ int lx_session_begin(lx_writer *writer);
 
 /* ---- iterate.c ------------------------------------------------------------------------------- */
 
-/* The live records at one instant: sorted offsets of slots, in a pinned view. */
+/* The live records at one instant: slots, sorted by offset, in a pinned view. */
 typedef struct lx_cut {
     lx_core *core;
     lx_view *view;
     uint64_t epoch;
-    uint64_t *offsets;
+    uint64_t *slots;
     size_t count, capacity;
     uint64_t end; /* the log as of the cut */
     int64_t wall_ms;
@@ -284,6 +285,8 @@ typedef struct lx_cut {
 int lx_cut_take(lx_core *core, lx_cut *ret_cut);
 /* Bring a cut up to the tail, under the writer lock. LX_AGAIN: another generation. */
 int lx_cut_advance(lx_cut *cut, uint64_t to);
+/* What its slot `i` leads to. LXDB_CORRUPT, with a sentence: to no record of the slot's key. */
+int lx_cut_entry(const lx_cut *cut, size_t i, lx_entry *ret_entry);
 void lx_cut_free(lx_cut *cut);
 
 /* ---- compact.c, helper.c --------------------------------------------------------------------- */

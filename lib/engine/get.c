@@ -13,16 +13,77 @@
 #define SEQ_TRIES 3 /* of a read of many keys, before it takes the writer lock */
 #define AHEAD 16u   /* keys whose cache misses overlap */
 
-/* Look a key up in a view that is protected by the caller. LX_AGAIN: it must be a larger one. */
-static inline int find(lx_view *view, const void *key, size_t key_len, lx_found *ret_found)
+struct wanted {
+    const void *key;
+    size_t key_len;
+};
+
+static int is_of_key(void *arg, const lx_scan_event *event)
 {
-    uint64_t hash = lx_index_hash(&view->index, key, key_len);
+    const struct wanted *wanted = arg;
+    const lx_record *record = &event->record;
+
+    if (event->effect == LX_EFFECT_NONE || record->key_len != wanted->key_len ||
+        memcmp(record->key, wanted->key, wanted->key_len) != 0)
+        return LXDB_OK;
+    return LXDB_EXISTS;
+}
+
+/* What was found is dead. It is the answer if it was replaced after its slot was loaded, or if the
+ * commit that replaces it is not done yet, or its writer died in it. Else a slot should lead
+ * elsewhere by now, in the segment that is in force since: it or the status byte is damaged, and
+ * what was found may be any older version. */
+static int find_again(lx_view *view, const void *key, size_t key_len, uint64_t hash,
+                      lx_found *ret_found)
+{
+    struct wanted wanted = {key, key_len};
+
+    for (;;) {
+        uint64_t off = ret_found->entry.off;
+        /* acquire: the slots of all commits below it; pairs with the release in commit.c
+         * conclude() */
+        uint64_t from = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
+        /* acquire: the bytes below it; pairs with the release in lx_commit_apply() */
+        uint64_t to = atomic_load_explicit(&view->block->tail, memory_order_acquire);
+        lx_scan scan = {
+            .data = view->log.map.base, .size = to, .tail = to, .watermark = to, .ordered = true};
+        int rc;
+
+        atomic_thread_fence(memory_order_acquire); /* the words before the generation */
+        if (lx_control_generation(view->control) != view->generation)
+            return LX_AGAIN;
+        rc = lx_index_find(&view->index, &view->log, key, key_len, hash, ret_found);
+        if (rc != LXDB_OK || !lx_log_is_dead(&view->log, &ret_found->entry))
+            return rc;
+        if (ret_found->entry.off != off)
+            continue;
+        rc = from < to ? lx_log_reach(&view->log, to) : LXDB_OK;
+        if (rc == LXDB_OK && from < to)
+            rc = lx_scan_walk(&scan, from, is_of_key, &wanted);
+        if (rc == LXDB_EXISTS)
+            return LXDB_OK;
+        return rc == LXDB_OK ? lx_index_damaged(&view->index, "a slot leads to a dead record") : rc;
+    }
+}
+
+/* Look a key up in a view that is protected by the caller. LX_AGAIN: it must be a larger one. */
+static inline int find_hashed(lx_view *view, const void *key, size_t key_len, uint64_t hash,
+                              lx_found *ret_found)
+{
     int rc = lx_index_find_inline(&view->index, &view->log, key, key_len, hash, ret_found);
 
+    if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(lx_log_is_dead(&view->log, &ret_found->entry)) &&
+        view->control != NULL)
+        rc = find_again(view, key, key_len, hash, ret_found);
     if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(ret_found->entry.expiry_ms != 0) &&
         lx_expired(ret_found->entry.expiry_ms))
         return LXDB_NOTFOUND;
     return rc;
+}
+
+static inline int find(lx_view *view, const void *key, size_t key_len, lx_found *ret_found)
+{
+    return find_hashed(view, key, key_len, lx_index_hash(&view->index, key, key_len), ret_found);
 }
 
 /* Enter, find, and stay inside when it was found. Part of every caller: see store/probe.h. */
@@ -268,12 +329,10 @@ static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *ke
         lx_index_prefetch_record(&view->index, &view->log, hashes[i]);
     for (size_t i = 0; i < n; i++) {
         lx_found found;
-        int rc = lx_index_find(&view->index, &view->log, keys[i], key_lens[i], hashes[i], &found);
+        int rc = find_hashed(view, keys[i], key_lens[i], hashes[i], &found);
 
         if (rc == LX_AGAIN || rc == LX_DAMAGED)
             return rc;
-        if (rc == LXDB_OK && lx_expired(found.entry.expiry_ms))
-            rc = LXDB_NOTFOUND;
         items[i].rc = rc;
         items[i].value = rc == LXDB_OK ? found.entry.value : NULL;
         items[i].value_len = rc == LXDB_OK ? found.entry.value_len : 0;

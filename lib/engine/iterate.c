@@ -11,34 +11,76 @@
  *
  * Sorted, the offsets are the order of last write. A record that was copied and then replaced keeps
  * its bytes: within a generation nothing is overwritten, and the view is pinned.
+ *
+ * A get compares the key of what a slot leads to. Here the tag of the slot is compared with the
+ * hash of that key, so that a damaged slot gives a code and not whatever it leads to; and a version
+ * that is dead must not have been replaced before the cut.
  */
 #include "engine/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int add_offset(void *arg, uint64_t off, uint16_t tag)
+static int add_slot(void *arg, uint64_t off, uint16_t tag)
 {
     lx_cut *cut = arg;
 
-    (void)tag;
     if (cut->count == cut->capacity) {
         size_t more = cut->capacity ? 2 * cut->capacity : 256;
-        uint64_t *bigger = realloc(cut->offsets, more * sizeof *bigger);
+        uint64_t *bigger = realloc(cut->slots, more * sizeof *bigger);
 
         if (bigger == NULL)
             return lx_fail(LXDB_NOMEM, "out of memory");
-        cut->offsets = bigger;
+        cut->slots = bigger;
         cut->capacity = more;
     }
-    cut->offsets[cut->count++] = off;
+    cut->slots[cut->count++] = (uint64_t)tag << LX_SLOT_OFFSET_BITS | off;
     return LXDB_OK;
 }
 
-/* Sort by offset, with as many passes as the largest offset has 11-bit digits. */
-static int sort_offsets(lx_cut *cut)
+static uint64_t offset_of(uint64_t slot)
 {
-    uint64_t max = 0, *from = cut->offsets, *to;
+    return slot & LX_SLOT_OFFSET_MASK;
+}
+
+/* Whether an entry that is dead by now was so at the cut: a later version of its key was there. */
+static bool is_outdated(const lx_cut *cut, const lx_entry *entry, uint64_t hash)
+{
+    lx_view *view = cut->view;
+    lx_found found;
+
+    return view->block != NULL && lx_log_is_dead(&view->log, entry) &&
+           lx_index_find(&view->index, &view->log, entry->key, entry->key_len, hash, &found) ==
+               LXDB_OK &&
+           found.entry.off > entry->off && found.entry.off < cut->end;
+}
+
+int lx_cut_entry(const lx_cut *cut, size_t i, lx_entry *ret_entry)
+{
+    lx_view *view = cut->view;
+    uint64_t slot = cut->slots[i], hash;
+    lx_entry entry;
+    int rc = lx_log_entry(&view->log, offset_of(slot), &entry);
+
+    if (rc == LXDB_OK) {
+        hash = lx_index_hash(&view->index, entry.key, entry.key_len);
+        if ((hash ^ slot) >> LX_SLOT_OFFSET_BITS != 0 || is_outdated(cut, &entry, hash))
+            rc = LXDB_CORRUPT;
+    }
+    if (rc == LXDB_CORRUPT || rc == LX_AGAIN) /* beyond what is mapped is beyond the cut */
+        return lx_fail(LXDB_CORRUPT,
+                       "%s: the index is damaged (a slot leads to no record of its key at offset "
+                       "%llu): a compaction makes a new one",
+                       cut->core->place.path, (unsigned long long)offset_of(slot));
+    if (rc == LXDB_OK)
+        *ret_entry = entry;
+    return rc;
+}
+
+/* By offset, with as many passes as the largest offset has 11-bit digits. */
+static int sort_slots(lx_cut *cut)
+{
+    uint64_t max = 0, *from = cut->slots, *to;
 
     if (cut->count < 2)
         return LXDB_OK;
@@ -46,24 +88,24 @@ static int sort_offsets(lx_cut *cut)
     if (to == NULL)
         return lx_fail(LXDB_NOMEM, "out of memory");
     for (size_t i = 0; i < cut->count; i++)
-        max = from[i] > max ? from[i] : max;
+        max = offset_of(from[i]) > max ? offset_of(from[i]) : max;
     for (unsigned shift = 0; shift < 48 && max >> shift != 0; shift += 11) {
         size_t starts[2048] = {0}, sum = 0;
         uint64_t *swap = from;
 
         for (size_t i = 0; i < cut->count; i++)
-            starts[(from[i] >> shift) & 2047]++;
+            starts[(offset_of(from[i]) >> shift) & 2047]++;
         for (size_t i = 0; i < 2048; i++) {
             size_t n = starts[i];
             starts[i] = sum;
             sum += n;
         }
         for (size_t i = 0; i < cut->count; i++)
-            to[starts[(from[i] >> shift) & 2047]++] = from[i];
+            to[starts[(offset_of(from[i]) >> shift) & 2047]++] = from[i];
         from = to;
         to = swap;
     }
-    cut->offsets = from;
+    cut->slots = from;
     free(to);
     return LXDB_OK;
 }
@@ -73,8 +115,8 @@ static void drop_repeats(lx_cut *cut)
     size_t kept = 0;
 
     for (size_t i = 0; i < cut->count; i++)
-        if (i == 0 || cut->offsets[i] != cut->offsets[i - 1])
-            cut->offsets[kept++] = cut->offsets[i];
+        if (i == 0 || offset_of(cut->slots[i]) != offset_of(cut->slots[i - 1]))
+            cut->slots[kept++] = cut->slots[i];
     cut->count = kept;
 }
 
@@ -127,6 +169,7 @@ struct adding {
 static int add_put(void *arg, const lx_scan_event *event)
 {
     struct adding *adding = arg;
+    uint64_t hash;
     lx_found found;
     int rc;
 
@@ -137,7 +180,10 @@ static int add_put(void *arg, const lx_scan_event *event)
         lx_index_hash(&adding->changed->last, event->record.key, event->record.key_len), &found);
     if (rc != LXDB_OK)
         return rc;
-    return found.entry.off == event->slot ? add_offset(adding->cut, event->slot, 0) : LXDB_OK;
+    if (found.entry.off != event->slot)
+        return LXDB_OK;
+    hash = lx_index_hash(&adding->cut->view->index, event->record.key, event->record.key_len);
+    return add_slot(adding->cut, event->slot, (uint16_t)(hash >> LX_SLOT_OFFSET_BITS));
 }
 
 /* Leave out what the stretch changed. */
@@ -148,17 +194,13 @@ static int drop_changed(lx_cut *cut, struct changed *changed)
     for (size_t i = 0; i < cut->count; i++) {
         lx_entry entry;
         lx_found found;
-        int rc = lx_log_entry(changed->log, cut->offsets[i], &entry);
+        int rc = lx_cut_entry(cut, i, &entry);
 
         if (rc == LXDB_OK)
             rc = lx_index_find(&changed->last, changed->log, entry.key, entry.key_len,
                                lx_index_hash(&changed->last, entry.key, entry.key_len), &found);
         if (rc == LXDB_NOTFOUND)
-            cut->offsets[kept++] = cut->offsets[i];
-        else if (rc == LXDB_CORRUPT)
-            return lx_fail(rc,
-                           "%s: the index is damaged (a slot leads to no record at offset %llu)",
-                           changed->log->name, (unsigned long long)cut->offsets[i]);
+            cut->slots[kept++] = cut->slots[i];
         else if (rc != LXDB_OK)
             return rc;
     }
@@ -249,9 +291,9 @@ static int take(lx_cut *cut)
     int rc;
 
     if (view->block == NULL) { /* private: nothing moves */
-        rc = lx_index_each(&view->index, UINT64_MAX, add_offset, cut);
+        rc = lx_index_each(&view->index, UINT64_MAX, add_slot, cut);
         cut->end = view->tail;
-        return rc == LXDB_OK ? sort_offsets(cut) : rc;
+        return rc == LXDB_OK ? sort_slots(cut) : rc;
     }
     rc = lx_view_standing(cut->core, view, &standing);
     if (rc != LXDB_OK)
@@ -261,7 +303,7 @@ static int take(lx_cut *cut)
     if (rc == LXDB_CORRUPT)
         return cut_from_outside(&view->log);
     if (rc == LXDB_OK)
-        rc = lx_index_each(&view->index, start, add_offset, cut);
+        rc = lx_index_each(&view->index, start, add_slot, cut);
     if (rc != LXDB_OK)
         return rc;
     rc = lx_view_standing(cut->core, view, &standing);
@@ -287,7 +329,7 @@ static int take(lx_cut *cut)
     }
     rc = lx_cut_advance(cut, tail);
     if (rc == LXDB_OK)
-        rc = sort_offsets(cut);
+        rc = sort_slots(cut);
     if (rc == LXDB_OK)
         drop_repeats(cut);
     return rc;
@@ -317,7 +359,7 @@ void lx_cut_free(lx_cut *cut)
 {
     if (cut->view != NULL)
         lx_view_unpin(cut->core, cut->view);
-    free(cut->offsets);
+    free(cut->slots);
     cut->view = NULL;
-    cut->offsets = NULL;
+    cut->slots = NULL;
 }

@@ -123,6 +123,7 @@ int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *inde
     view->log = *log;
     view->index = *index;
     view->block = block;
+    view->control = block != NULL ? core->control : NULL;
     if (block != NULL && !core->readonly)
         view->index.dirty = &core->control->lock.dirty;
     atomic_init(&view->pins, 1);
@@ -206,6 +207,11 @@ static int open_generation(lx_core *core, uint64_t generation, lx_view **ret_vie
         goto out;
     fds[0] = -1;
     rc = lx_index_open(fds[1], core->index_name, !core->readonly, &index);
+    if (rc == LXDB_VERSION) /* the control block, which is of this version, says that it is ours */
+        rc = lx_fail(LXDB_CORRUPT,
+                     "%s: the head of the index is damaged: close the database everywhere, then "
+                     "open it again",
+                     core->index_name);
     if (rc != LXDB_OK)
         goto out;
     fds[1] = -1;

@@ -117,6 +117,13 @@ static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_
     return LXDB_OK;
 }
 
+/* Whether the record of an entry is dead by its status byte: it was replaced or removed. */
+static inline bool lx_log_is_dead(const lx_log *log, const lx_entry *entry)
+{
+    /* acquire: before the slot is looked at again; see get.c find_again() */
+    return __atomic_load_n(log->map.base + entry->record, __ATOMIC_ACQUIRE) == 0;
+}
+
 static inline void lx_log_prefetch(const lx_log *log, uint64_t off)
 {
     if (off < log->map.size) {

@@ -296,7 +296,7 @@ static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(v
     check_value(fixture->db, "b", "2");
 }
 
-/* ---- An index that is damaged while it is in use ---------------------------------------------- */
+/* ---- An index that is damaged while it is in use --------------------------------------------- */
 
 #define SLOT_OFFSET ((UINT64_C(1) << 48) - 1)
 
@@ -317,6 +317,62 @@ static void lead_slot(const struct fixture *fixture, uint64_t off, uint64_t to)
     free(bytes);
     slot = to != 0 ? (slot & ~SLOT_OFFSET) | to : 0;
     patch(index, at, &slot, sizeof slot);
+}
+
+static void iteration_believes_no_record_that_a_slot_leads_to_by_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t value[32];
+    const void *key;
+    size_t key_len;
+    lxdb_iter *iter;
+    int rc;
+
+    put(fixture->db, "a", "1"); /* 13 bytes */
+    assert_int_equal(add_record(value, 1, "ghost", "2") - value, 17);
+    assert_ok(lxdb_write(fixture->db, "b", 1, value, 17));
+    lead_slot(fixture, HEADER_SIZE, HEADER_SIZE + 13 + 8);
+    assert_ok(lxdb_iter_open(fixture->db, "", 0, 0, &iter));
+    while ((rc = lxdb_iter_next(iter, &key, &key_len, NULL, NULL)) == LXDB_OK)
+        assert_int_equal(key_len, 1);
+    assert_code(rc, LXDB_CORRUPT);
+    lxdb_iter_close(iter);
+    assert_code(lxdb_clear(fixture->db, NULL), LXDB_CORRUPT);
+}
+
+static void slot_that_leads_to_an_older_version_is_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t first = HEADER_SIZE, second = HEADER_SIZE + 13, third = HEADER_SIZE + 26;
+
+    put(fixture->db, "a", "1"); /* 13 bytes each */
+    put(fixture->db, "a", "2");
+    lead_slot(fixture, second, first);
+    check_value(fixture->db, "a", "2");
+
+    close_database(fixture);
+    assert_int_equal(unlink(fixture->path), 0);
+    fixture->db = open_with(fixture->path, 0);
+    put(fixture->db, "a", "1");
+    put(fixture->db, "a", "2");
+    put(fixture->db, "a", "3");
+    lead_slot(fixture, third, second);
+    assert_ok(lxdb_cas(fixture->db, "a", 1, "3", 1, "4", 1)); /* decided under the lock */
+    check_value(fixture->db, "a", "4");
+    check_count(fixture->db, 1);
+}
+
+static void live_record_whose_status_byte_rots_while_it_is_read_is_restored(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1");
+    put(fixture->db, "b", "2");
+    patch(fixture->path, HEADER_SIZE, "", 1);
+    check_value(fixture->db, "a", "1");
+    check_count(fixture->db, 2);
+    reopen(fixture);
+    check_value(fixture->db, "a", "1");
 }
 
 static void key_that_was_missed_once_and_deleted_stays_deleted(void **state)
@@ -350,6 +406,17 @@ static void compaction_counts_anew_what_was_counted_twice_for_a_miss(void **stat
     check_keys(fixture->db, "", 0, "b a");
 }
 
+static void opening_beside_others_with_a_damaged_head_of_the_index_is_corrupt(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb *other = NULL;
+
+    put(fixture->db, "a", "1");
+    patch(in_directory(fixture, "test.lxdb-index"), 0, "", 1);
+    assert_code(lxdb_open(fixture->path, NULL, &other), LXDB_CORRUPT);
+    check_value(fixture->db, "a", "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,8 +430,12 @@ int main(void)
         test_in_database(receipt_counts_kills_without_a_cause_alone),
         test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
         test_in_database(compaction_behind_a_dead_length_that_leads_astray_keeps_everything),
+        test_in_database(iteration_believes_no_record_that_a_slot_leads_to_by_damage),
+        test_in_database(slot_that_leads_to_an_older_version_is_damage),
+        test_in_database(live_record_whose_status_byte_rots_while_it_is_read_is_restored),
         test_in_database(key_that_was_missed_once_and_deleted_stays_deleted),
         test_in_database(compaction_counts_anew_what_was_counted_twice_for_a_miss),
+        test_in_database(opening_beside_others_with_a_damaged_head_of_the_index_is_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
