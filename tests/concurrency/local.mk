@@ -18,7 +18,8 @@ concurrency_programs = \
 	tests/concurrency/read_only \
 	tests/concurrency/helpers_damage \
 	tests/concurrency/bounded_space \
-	tests/concurrency/copy_while_open
+	tests/concurrency/copy_while_open \
+	tests/concurrency/index_damage
 
 check_PROGRAMS += $(concurrency_programs)
 TESTS += $(concurrency_programs)
@@ -50,9 +51,20 @@ tests_concurrency_threads_LDADD = $(TEST_LIBS)
 tests_concurrency_read_only_SOURCES = tests/concurrency/read_only.c $(concurrency_harness)
 tests_concurrency_read_only_LDADD = $(TEST_LIBS)
 
+# These two put a disk without syncs in the place of the system's.
 tests_concurrency_helpers_damage_SOURCES = \
-	tests/concurrency/helpers_damage.c $(concurrency_harness)
-tests_concurrency_helpers_damage_LDADD = $(TEST_LIBS)
+	tests/concurrency/helpers_damage.c \
+	tests/concurrency/harm.c \
+	tests/concurrency/harm.h \
+	$(concurrency_harness)
+tests_concurrency_helpers_damage_LDADD = $(TEST_LIBS_INTERNAL)
+
+tests_concurrency_index_damage_SOURCES = \
+	tests/concurrency/index_damage.c \
+	tests/concurrency/harm.c \
+	tests/concurrency/harm.h \
+	$(concurrency_harness)
+tests_concurrency_index_damage_LDADD = $(TEST_LIBS_INTERNAL)
 
 tests_concurrency_bounded_space_SOURCES = \
 	tests/concurrency/bounded_space.c $(concurrency_harness)
