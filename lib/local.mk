@@ -12,6 +12,7 @@ lib_libcore_la_SOURCES = \
 	lib/base/error.h \
 	lib/base/hash.h \
 	lib/base/tags.h \
+	lib/base/tsan.h \
 	lib/engine/batch.c \
 	lib/engine/batch.h \
 	lib/engine/close.c \

@@ -8,13 +8,15 @@
 #ifndef LX_BASE_TAGS_H
 #define LX_BASE_TAGS_H
 
+#include "base/tsan.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
 #define LX_TAG_SHIFT 48u
 
 /* Thread sanitizer takes a vector load for a race: it gets the other form. */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SSE2__) && !defined(LX_TSAN)
 #include <emmintrin.h>
 
 /*

@@ -78,9 +78,10 @@ int lx_view_enter_slowly(lx_core *core, lx_view **ret_view)
         if (rc == LX_AGAIN) { /* a private core, looked after: its view is good for this call */
             _urcu_bp_read_lock();
             *ret_view = rcu_dereference(core->view);
+            lx_tsan_acquire(&core->view);
             if (*ret_view != NULL)
                 return LXDB_OK;
-            _urcu_bp_read_unlock();
+            lx_view_leave();
         } else if (rc != LXDB_OK) {
             return rc;
         }
@@ -102,6 +103,7 @@ void lx_view_publish(lx_core *core, lx_view *view)
 {
     lx_view *old = core->view;
 
+    lx_tsan_release(&core->view);
     rcu_assign_pointer(core->view, view);
     if (old != NULL)
         lx_helper_retire(core, old);
@@ -110,6 +112,7 @@ void lx_view_publish(lx_core *core, lx_view *view)
 void lx_view_grace_period(void)
 {
     synchronize_rcu();
+    lx_tsan_acquire(LX_VIEW_READ);
 }
 
 int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *index,

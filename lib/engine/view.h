@@ -9,11 +9,22 @@
 #ifndef LX_ENGINE_VIEW_H
 #define LX_ENGINE_VIEW_H
 
+#include "base/tsan.h"
 #include "engine/core.h"
 
 #include <urcu/static/pointer.h>
 #include <urcu/static/urcu-bp.h>
 #include <urcu-pointer.h>
+
+/* ThreadSanitizer: what a reader did happened before the grace period that waited for it. */
+#define LX_VIEW_READ (&lx_view_grace_period)
+void lx_view_grace_period(void);
+
+static inline void lx_view_leave(void)
+{
+    lx_tsan_release(LX_VIEW_READ);
+    _urcu_bp_read_unlock();
+}
 
 /* Enter with the view in force, if it is at hand. */
 static inline bool lx_view_enter_at_once(lx_core *core, lx_view **ret_view)
@@ -26,6 +37,7 @@ static inline bool lx_view_enter_at_once(lx_core *core, lx_view **ret_view)
         return false;
     _urcu_bp_read_lock();
     view = _rcu_dereference(core->view);
+    lx_tsan_acquire(&core->view);
     generation = atomic_load_explicit(&core->generation, memory_order_relaxed);
     /* acquire: the block before its generation; pairs with lx_control_publish() */
     if (LX_LIKELY(view != NULL &&
@@ -33,7 +45,7 @@ static inline bool lx_view_enter_at_once(lx_core *core, lx_view **ret_view)
         *ret_view = view;
         return true;
     }
-    _urcu_bp_read_unlock();
+    lx_view_leave();
     return false;
 }
 
@@ -45,11 +57,6 @@ static inline int lx_view_enter(lx_core *core, lx_view **ret_view)
 {
     return LX_LIKELY(lx_view_enter_at_once(core, ret_view)) ? LXDB_OK
                                                             : lx_view_enter_slowly(core, ret_view);
-}
-
-static inline void lx_view_leave(void)
-{
-    _urcu_bp_read_unlock();
 }
 
 /* The words of the view's block, without the writer lock. LX_AGAIN: the generation is not in force
@@ -75,7 +82,6 @@ int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *inde
  * for the caller. Any other `rc` comes back as it is. Without the writer lock, outside the read
  * side, with the view pinned or not. */
 int lx_view_mend(lx_core *core, const lx_view *view, int rc);
-void lx_view_grace_period(void);
 /* Close: free all views, whoever pins them. */
 void lx_view_close_all(lx_core *core);
 /* In a child of fork: no mapping came along and the descriptors are closed. Iterators of the parent

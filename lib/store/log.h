@@ -89,13 +89,15 @@ static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_
     int rc;
 
     if (LX_LIKELY(off < length && length - off >= LX_RECORD_HEADER)) {
+        /* a writer may kill the record meanwhile */
+        uint8_t status = __atomic_load_n(p, __ATOMIC_RELAXED);
         uint32_t k = lx_get16(p + 1);
         uint32_t v = lx_get32(p + 3);
         uint64_t size = lx_record_size(k, v);
 
         /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
         if (LX_LIKELY(size <= length - off && k != 0 &&
-                      (p[0] == 1 || (p[0] == 0 && k != LX_CONTROL_KEY_LEN)))) {
+                      (status == 1 || (status == 0 && k != LX_CONTROL_KEY_LEN)))) {
             if (k != key_len || !lx_keys_equal(p + LX_RECORD_HEADER, key, key_len))
                 return LXDB_NOTFOUND;
             ret_entry->off = ret_entry->record = off;

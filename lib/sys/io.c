@@ -186,7 +186,9 @@ typedef uint32_t __attribute__((aligned(1), may_alias)) word;
 
 static void do_store(void *to, const void *from, size_t len)
 {
-    if (len == sizeof(word))
+    if (len == 1) /* a status byte, which readers may look at */
+        __atomic_store_n((uint8_t *)to, *(const uint8_t *)from, __ATOMIC_RELAXED);
+    else if (len == sizeof(word))
         *(volatile word *)to = *(const word *)from;
     else if (len > 0) /* `from` may be NULL then, which memcpy() does not allow */
         memcpy(to, from, len);
