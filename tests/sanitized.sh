@@ -22,7 +22,7 @@ else
     probe=$top_builddir/sanitizer-probe
     echo 'int main(void) { return 0; }' >"$probe.c"
     if ! $CC -fsanitize="$sanitizers" -o "$probe" "$probe.c" || ! "$probe"; then
-        echo "sanitized.sh: $CC makes no program with -fsanitize=$sanitizers that runs: see above" >&2
+        echo "sanitized.sh: $CC makes no program with -fsanitize=$sanitizers: see above" >&2
         exit 1
     fi
     rm -f "$probe" "$probe.c"

@@ -73,7 +73,7 @@ static struct core *core;
 static struct slot *self; /* NULL in the supervisor */
 static uint64_t seed;
 static uint64_t scale = 1;
-static uint64_t deadline_s = 60;
+static uint64_t deadline_s = 300;
 static uint64_t seconds; /* a case is to go on for so long; 0: for a number of rounds */
 static char directory[4096];
 
@@ -708,7 +708,7 @@ static void prepare(void)
                               mix((uint64_t)now.tv_sec << 32 ^ (uint64_t)now.tv_nsec));
     scale = environment_number("LXDB_TEST_SCALE", 1);
     seconds = environment_number("LXDB_TEST_SECONDS", 0);
-    deadline_s = environment_number("LXDB_TEST_DEADLINE", 60) * scale + seconds;
+    deadline_s = environment_number("LXDB_TEST_DEADLINE", 300) * scale + seconds;
     core = mmap(NULL, sizeof(*core), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     (void)snprintf(directory, sizeof(directory), "%s/lxdb-test-XXXXXX",
                    base != NULL && base[0] != '\0' ? base : "/tmp");

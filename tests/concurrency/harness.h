@@ -24,7 +24,7 @@
  *   LXDB_TEST_SEED      the seed printed by an earlier run
  *   LXDB_TEST_SCALE     multiplies the rounds (default 1)
  *   LXDB_TEST_SECONDS   how long each case that asks harness_goes_on() lasts, in place of rounds
- *   LXDB_TEST_DEADLINE  seconds a phase may take (default 60, times the scale)
+ *   LXDB_TEST_DEADLINE  seconds a phase may take (default 300, times the scale)
  *   LXDB_TEST_KEEP      when set, files of a failed run stay
  *   LXDB_TEST_HOLD      when set, a hung run is left as it is for a debugger
  * Arguments: parts of case names; a case runs if one of them occurs in its name. None: all run.

@@ -762,7 +762,7 @@ static void flip_all(enum kind kind, bool crashed, uint64_t bytes, unsigned numb
     hand_encode(&store.log, store.image);
     bits = 8 * hand_size(&store.log);
     for (uint64_t n = 0; n < bits && (!is_timed() || harness_goes_on(0, 0)); n++) {
-        if (n % 4096 == 0)
+        if (n % 256 == 0)
             harness_phase("flips");
         flip_bit(&store, nth_bit(n, bits), now_ms);
     }

@@ -800,7 +800,7 @@ static void last_close_has_the_file_in_force_for_itself(void **state)
     assert_true(cut_is_guarded);
 }
 
-/* ---- A damaged index, and a commit that is not in it yet -------------------------------------- */
+/* ---- A damaged index, and a commit that is not in it yet ------------------------------------- */
 
 static void die_with_a_commit_in_the_log(const struct fixture *fixture)
 {
