@@ -10,8 +10,13 @@ EXTRA_DIST += \
 
 coverage_leaves_out = \
 	tests/cli/text \
-	tests/concurrency/kill_writer \
-	tests/demo/short.sh
+	tests/crash/kill_storm \
+	tests/crash/openers_race \
+	tests/crash/sync_order.sh \
+	tests/demo/short.sh \
+	tests/linear/linear \
+	tests/models/run.sh \
+	tests/seeded/check.sh
 
 .PHONY: coverage
 coverage:

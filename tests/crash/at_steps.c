@@ -11,6 +11,7 @@
 #include "format/record.h"
 #include "store/layout.h"
 #include "sys/io.h"
+#include "tests/coverage/keep.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -43,6 +44,7 @@ void lx_step(const char *name)
         armed_call();
     if (armed != NULL && strcmp(armed, name) == 0 && --hits_left == 0) {
         armed = NULL;
+        coverage_keep();
         raise(armed_signal);
     }
 }
@@ -92,6 +94,7 @@ static pid_t stop_at(const struct fixture *fixture, void (*deed)(lxdb *db), cons
         deed(db);
         child_require(armed == NULL, "the step is come by");
         child_require_code(lxdb_close(db), LXDB_OK, "close");
+        coverage_keep();
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
