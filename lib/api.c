@@ -256,14 +256,11 @@ int lxdb_delete(lxdb *db, const void *key, size_t key_len)
     return rc;
 }
 
-int lxdb_exists(lxdb *db, const void *key, size_t key_len)
+static __attribute__((noinline)) int exists_in_namespace(lxdb *db, const void *key, size_t key_len)
 {
     struct stored stored;
-    int rc;
+    int rc = stored_make(db, key, key_len, &stored);
 
-    if (!key_is_good(db, key, key_len))
-        return bad_key(db, key, key_len);
-    rc = stored_make(db, key, key_len, &stored);
     if (rc != LXDB_OK)
         return rc;
     rc = lx_get_exists(db->core, stored.key, stored.len);
@@ -271,21 +268,37 @@ int lxdb_exists(lxdb *db, const void *key, size_t key_len)
     return rc;
 }
 
-int lxdb_read(lxdb *db, const void *key, size_t key_len, void *buf, size_t cap, size_t *ret_len)
+int lxdb_exists(lxdb *db, const void *key, size_t key_len)
+{
+    if (LX_UNLIKELY(!key_is_good(db, key, key_len)))
+        return bad_key(db, key, key_len);
+    if (LX_LIKELY(db->prefix_len == 0))
+        return lx_get_exists(db->core, key, key_len);
+    return exists_in_namespace(db, key, key_len);
+}
+
+static __attribute__((noinline)) int read_in_namespace(lxdb *db, const void *key, size_t key_len,
+                                                       void *buf, size_t cap, size_t *ret_len)
 {
     struct stored stored;
-    int rc;
+    int rc = stored_make(db, key, key_len, &stored);
 
-    if (!key_is_good(db, key, key_len))
-        return bad_key(db, key, key_len);
-    if (buf == NULL && cap != 0)
-        return null_argument("the buffer");
-    rc = stored_make(db, key, key_len, &stored);
     if (rc != LXDB_OK)
         return rc;
     rc = lx_get_copy(db->core, stored.key, stored.len, buf, cap, ret_len);
     stored_free(&stored);
     return rc;
+}
+
+int lxdb_read(lxdb *db, const void *key, size_t key_len, void *buf, size_t cap, size_t *ret_len)
+{
+    if (LX_UNLIKELY(!key_is_good(db, key, key_len)))
+        return bad_key(db, key, key_len);
+    if (LX_UNLIKELY(buf == NULL && cap != 0))
+        return null_argument("the buffer");
+    if (LX_LIKELY(db->prefix_len == 0))
+        return lx_get_copy(db->core, key, key_len, buf, cap, ret_len);
+    return read_in_namespace(db, key, key_len, buf, cap, ret_len);
 }
 
 int lx_op_read_alloc(lxdb *db, const void *key, size_t key_len, int tag, void **ret_value,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Comparing the tags of a bucket: the top 16 bits of its eight words.
+ * Looking at the eight words of a bucket at once: at their tags, which are the top 16 bits, and for
+ * one that is empty.
  *
  * Without a branch: which slot has the tag cannot be predicted, and a branch on a line of memory
  * that is yet to come would hold up whatever could be done meanwhile, the next get among it.
@@ -11,6 +12,7 @@
 #include "base/tsan.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LX_TAG_SHIFT 48u
@@ -35,6 +37,21 @@ static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t h
 
     return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
 }
+
+/* Whether one of the words, aligned to 16 bytes, is zero. */
+static inline bool lx_words_have_zero(const _Atomic uint64_t words[8])
+{
+    const __m128i *pairs = (const __m128i *)(const void *)words;
+    __m128i zero = _mm_setzero_si128();
+    __m128i halves[4]; /* of the words, which are zero: all ones there */
+
+    for (int i = 0; i < 4; i++)
+        halves[i] = _mm_cmpeq_epi32(_mm_load_si128(&pairs[i]), zero);
+    for (int i = 0; i < 4; i++) /* both halves of a word */
+        halves[i] = _mm_and_si128(halves[i], _mm_shuffle_epi32(halves[i], 0xb1));
+    return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(halves[0], halves[1]),
+                                          _mm_or_si128(halves[2], halves[3]))) != 0;
+}
 #else
 static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t hash)
 {
@@ -46,6 +63,15 @@ static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t h
         mask |= (uint32_t)((word ^ hash) >> LX_TAG_SHIFT == 0) << i;
     }
     return mask;
+}
+
+static inline bool lx_words_have_zero(const _Atomic uint64_t words[8])
+{
+    bool have = false;
+
+    for (uint32_t i = 0; i < 8; i++)
+        have |= atomic_load_explicit(&words[i], memory_order_relaxed) == 0;
+    return have;
 }
 #endif
 

@@ -66,29 +66,59 @@ static int find_again(lx_view *view, const void *key, size_t key_len, uint64_t h
     }
 }
 
-/* Look a key up in a view that is protected by the caller. LX_AGAIN: it must be a larger one. */
-static inline int find_hashed(lx_view *view, const void *key, size_t key_len, uint64_t hash,
-                              lx_found *ret_found)
-{
-    int rc = lx_index_find_inline(&view->index, &view->log, key, key_len, hash, ret_found);
+/* A value in the log. */
+struct value {
+    const uint8_t *bytes;
+    size_t len;
+};
 
-    if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(lx_log_is_dead(&view->log, &ret_found->entry)) &&
-        view->control != NULL)
-        rc = find_again(view, key, key_len, hash, ret_found);
-    if (LX_LIKELY(rc == LXDB_OK) && LX_UNLIKELY(ret_found->entry.expiry_ms != 0) &&
-        lx_expired(ret_found->entry.expiry_ms))
+/* A key for which one look was not enough. */
+static __attribute__((noinline)) int find_slowly(lx_view *view, const void *key, size_t key_len,
+                                                 uint64_t hash, struct value *ret_value)
+{
+    lx_found found;
+    int rc = lx_index_find(&view->index, &view->log, key, key_len, hash, &found);
+
+    if (rc == LXDB_OK && lx_log_is_dead(&view->log, &found.entry) && view->control != NULL)
+        rc = find_again(view, key, key_len, hash, &found);
+    if (rc != LXDB_OK)
+        return rc;
+    if (lx_expired(found.entry.expiry_ms))
         return LXDB_NOTFOUND;
+    ret_value->bytes = found.entry.value;
+    ret_value->len = found.entry.value_len;
+    return LXDB_OK;
+}
+
+/* Look a key up in a view that is protected by the caller. LX_AGAIN: it must be a larger one. */
+static inline __attribute__((always_inline)) int
+find_hashed(lx_view *view, const void *key, size_t key_len, uint64_t hash, struct value *ret_value)
+{
+    struct value slow = {0}; /* its address is given away, so that of the other need not be */
+    const uint8_t *record;
+    int rc = lx_index_probe(&view->index, &view->log, key, key_len, hash, &record);
+
+    if (LX_LIKELY(rc == LXDB_OK)) {
+        ret_value->bytes = record + LX_RECORD_HEADER + key_len;
+        ret_value->len = lx_get32(record + 3);
+        return LXDB_OK;
+    }
+    if (LX_LIKELY(rc == LXDB_NOTFOUND))
+        return rc;
+    rc = find_slowly(view, key, key_len, hash, &slow);
+    *ret_value = slow;
     return rc;
 }
 
-static inline int find(lx_view *view, const void *key, size_t key_len, lx_found *ret_found)
+static inline __attribute__((always_inline)) int find(lx_view *view, const void *key,
+                                                      size_t key_len, struct value *ret_value)
 {
-    return find_hashed(view, key, key_len, lx_index_hash(&view->index, key, key_len), ret_found);
+    return find_hashed(view, key, key_len, lx_index_hash(&view->index, key, key_len), ret_value);
 }
 
 /* Enter, find, and stay inside when it was found. Part of every caller: see store/probe.h. */
-static inline __attribute__((always_inline)) int enter_and_find(lx_core *core, const void *key,
-                                                                size_t key_len, lx_found *ret_found)
+static inline __attribute__((always_inline)) int
+enter_and_find(lx_core *core, const void *key, size_t key_len, struct value *ret_value)
 {
     for (;;) {
         lx_view *view;
@@ -96,7 +126,7 @@ static inline __attribute__((always_inline)) int enter_and_find(lx_core *core, c
 
         if (LX_UNLIKELY(rc != LXDB_OK))
             return rc;
-        rc = find(view, key, key_len, ret_found);
+        rc = find(view, key, key_len, ret_value);
         if (LX_LIKELY(rc == LXDB_OK))
             return rc;
         if (LX_LIKELY(rc == LXDB_NOTFOUND)) {
@@ -115,31 +145,29 @@ static inline __attribute__((always_inline)) int enter_and_find(lx_core *core, c
 int lx_get_copy(lx_core *core, const void *key, size_t key_len, void *buf, size_t cap,
                 size_t *ret_len)
 {
-    lx_found found;
-    size_t len;
-    int rc = enter_and_find(core, key, key_len, &found);
+    struct value value = {0};
+    int rc = enter_and_find(core, key, key_len, &value);
 
-    if (rc != LXDB_OK)
+    if (LX_UNLIKELY(rc != LXDB_OK))
         return rc;
-    len = found.entry.value_len;
-    if (LX_LIKELY(len <= cap)) {
-        if (len != 0)
-            memcpy(buf, found.entry.value, len);
+    if (LX_LIKELY(value.len <= cap)) {
+        if (value.len != 0)
+            memcpy(buf, value.bytes, value.len);
     } else {
         if (cap != 0)
-            memcpy(buf, found.entry.value, cap);
+            memcpy(buf, value.bytes, cap);
         rc = lx_answer(LXDB_TOOBIG);
     }
     lx_view_leave();
     if (ret_len != NULL)
-        *ret_len = len;
+        *ret_len = value.len;
     return rc;
 }
 
 int lx_get_exists(lx_core *core, const void *key, size_t key_len)
 {
-    lx_found found;
-    int rc = enter_and_find(core, key, key_len, &found);
+    struct value value = {0};
+    int rc = enter_and_find(core, key, key_len, &value);
 
     if (rc == LXDB_OK)
         lx_view_leave();
@@ -150,26 +178,25 @@ int lx_get_alloc(lx_core *core, const void *key, size_t key_len, int tag, void *
                  size_t *ret_len)
 {
     size_t skip = tag >= 0 ? 1 : 0;
-    lx_found found;
+    struct value value = {0};
     uint8_t *copy;
     size_t len;
-    int rc = enter_and_find(core, key, key_len, &found);
+    int rc = enter_and_find(core, key, key_len, &value);
 
     if (rc != LXDB_OK)
         return rc;
-    len = found.entry.value_len;
-    if (skip && (len == 0 || found.entry.value[0] != tag)) {
+    if (skip && (value.len == 0 || value.bytes[0] != tag)) {
         lx_view_leave();
         return lx_answer(LXDB_TYPE);
     }
-    len -= skip;
+    len = value.len - skip;
     /* malloc while inside is fine: a grace period that waits for it is on nobody's path */
     copy = malloc(len + 1);
     if (copy == NULL) {
         lx_view_leave();
         return lx_fail(LXDB_NOMEM, "out of memory for a value of %zu bytes", len);
     }
-    memcpy(copy, found.entry.value + skip, len);
+    memcpy(copy, value.bytes + skip, len);
     lx_view_leave();
     copy[len] = 0;
     *ret_value = copy;
@@ -292,7 +319,7 @@ int lx_section_peek(lx_core *core, const void *key, size_t key_len, const void *
                     size_t *ret_len)
 {
     struct section *section = section_of(core);
-    lx_found found;
+    struct value value = {0};
     int rc;
 
     if (section == NULL)
@@ -303,12 +330,12 @@ int lx_section_peek(lx_core *core, const void *key, size_t key_len, const void *
         rc = hold_current(section, &view);
         if (rc != LXDB_OK)
             return rc;
-        rc = lx_view_mend(core, view, find(view, key, key_len, &found));
+        rc = lx_view_mend(core, view, find(view, key, key_len, &value));
     } while (rc == LX_AGAIN);
     if (rc != LXDB_OK)
         return rc == LXDB_NOTFOUND ? lx_answer(rc) : rc;
-    *ret_value = found.entry.value;
-    *ret_len = found.entry.value_len;
+    *ret_value = value.bytes;
+    *ret_len = value.len;
     return LXDB_OK;
 }
 
@@ -328,14 +355,14 @@ static int find_some(lx_view *view, const uint8_t *const *keys, const size_t *ke
     for (size_t i = 0; i < n; i++)
         lx_index_prefetch_record(&view->index, &view->log, hashes[i]);
     for (size_t i = 0; i < n; i++) {
-        lx_found found;
-        int rc = find_hashed(view, keys[i], key_lens[i], hashes[i], &found);
+        struct value value = {0};
+        int rc = find_hashed(view, keys[i], key_lens[i], hashes[i], &value);
 
         if (rc == LX_AGAIN || rc == LX_DAMAGED)
             return rc;
         items[i].rc = rc;
-        items[i].value = rc == LXDB_OK ? found.entry.value : NULL;
-        items[i].value_len = rc == LXDB_OK ? found.entry.value_len : 0;
+        items[i].value = value.bytes;
+        items[i].value_len = value.len;
     }
     return LXDB_OK;
 }

@@ -114,7 +114,7 @@ static int probe(lx_index *index, lx_log *log, struct lx_segment *segment, const
             if (rc != LXDB_NOTFOUND)
                 return rc;
         }
-        if (lx_bucket_has_empty(bucket))
+        if (lx_words_have_zero(bucket->slots))
             break;
         b = b + 1 == LX_BUCKETS ? 0 : b + 1;
     }
@@ -172,14 +172,12 @@ void lx_index_prefetch_bucket(const lx_index *index, uint64_t hash)
 void lx_index_prefetch_record(const lx_index *index, const lx_log *log, uint64_t hash)
 {
     struct lx_bucket *bucket = home(index, hash);
+    uint32_t tagged = bucket == NULL ? 0 : lx_tags_match(bucket->slots, hash);
 
-    if (bucket == NULL)
-        return;
-    for (uint32_t i = 0; i < LX_BUCKET_SLOTS; i++) {
-        uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_relaxed);
-        if ((slot ^ hash) >> LX_SLOT_OFFSET_BITS == 0 && lx_slot_is_record(slot))
-            lx_log_prefetch(log, slot & LX_SLOT_OFFSET_MASK);
-    }
+    if (tagged != 0)
+        lx_log_prefetch(
+            log, atomic_load_explicit(&bucket->slots[__builtin_ctz(tagged)], memory_order_relaxed) &
+                     LX_SLOT_OFFSET_MASK);
 }
 
 int lx_index_each(lx_index *index, uint64_t limit,

@@ -10,7 +10,7 @@
  * Step of the model                 what it stands for
  *     reader, `locate`              lx_index_locate() in store/probe.h, both times
  *     reader, the rest              probe() and lx_index_find() in store/index.c; the first round of
- *                                   lx_index_find_inline() is the same loads. Loads of one bucket
+ *                                   lx_index_probe() is the same loads. Loads of one bucket
  *                                   are relaxed and come in any order
  *     find                          lx_change_find() in engine/commit.c, lx_index_find() in repair.c
  *     secure                        secure_slot() in commit.c with lx_index_make_room(), and

@@ -422,9 +422,12 @@ static void find_in_a_segment_that_is_reused(int (*look)(uint64_t number, lx_fou
 static int find_at_once(uint64_t number, lx_found *ret_found)
 {
     key k = key_of(number);
+    const uint8_t *record;
+    int rc = lx_index_probe(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number), &record);
 
-    return lx_index_find_inline(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number),
-                                ret_found);
+    if (rc == LXDB_OK)
+        ret_found->entry.off = (uint64_t)(record - log_.map.base);
+    return rc == LX_AGAIN ? find(number, ret_found) : rc;
 }
 
 static void miss_in_a_segment_that_is_reused_in_the_middle_is_looked_up_again(void **state)

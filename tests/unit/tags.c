@@ -59,12 +59,29 @@ static void tags_of_several_words_are_all_found_whatever_the_low_bits_say(void *
     }
 }
 
+static void words_with_a_zero_are_told_from_those_with_half_of_one(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned j = 0; j < 8; j++)
+            words[j] = j % 2 ? UINT64_C(1) << 32 : 1; /* the other half of each is zero */
+        assert_false(lx_words_have_zero(words));
+        for (unsigned bit = 0; bit < 64; bit++) {
+            words[i] = UINT64_C(1) << bit;
+            assert_false(lx_words_have_zero(words));
+        }
+        words[i] = 0;
+        assert_true(lx_words_have_zero(words));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tags_every_tag_in_every_word_is_found_there_alone),
         cmocka_unit_test(tags_at_the_ends_of_their_range_do_not_meet),
         cmocka_unit_test(tags_of_several_words_are_all_found_whatever_the_low_bits_say),
+        cmocka_unit_test(words_with_a_zero_are_told_from_those_with_half_of_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
