@@ -194,29 +194,45 @@ static const enum lx_expect expectations[] = {
     [LX_PUT_UPDATE] = LX_PRESENT,
 };
 
+static __attribute__((noinline)) int change_in_namespace(lxdb *db, const void *key, size_t key_len,
+                                                         lx_change *change, enum lx_expect expect)
+{
+    struct stored stored;
+    int rc = stored_make(db, key, key_len, &stored);
+
+    if (rc != LXDB_OK)
+        return rc;
+    change->key = stored.key;
+    change->key_len = (uint32_t)stored.len;
+    rc = lx_commit_one(db->core, change, expect);
+    stored_free(&stored);
+    return rc;
+}
+
+static inline int change_one(lxdb *db, const void *key, size_t key_len, lx_change *change,
+                             enum lx_expect expect)
+{
+    if (LX_UNLIKELY(db->prefix_len != 0))
+        return change_in_namespace(db, key, key_len, change, expect);
+    change->key = key;
+    change->key_len = (uint32_t)key_len;
+    return lx_commit_one(db->core, change, expect);
+}
+
 int lx_op_put(lxdb *db, enum lx_put_mode mode, const void *key, size_t key_len, int tag,
               const void *value, size_t value_len)
 {
-    struct stored stored;
     lx_change change;
-    int rc;
 
     if (!key_is_good(db, key, key_len))
         return bad_key(db, key, key_len);
     if (!value_is_good(value, value_len, tag))
         return bad_value(value, value_len);
-    rc = stored_make(db, key, key_len, &stored);
-    if (rc != LXDB_OK)
-        return rc;
-    change.key = stored.key;
-    change.key_len = (uint32_t)stored.len;
     change.value = value;
     change.value_len = (uint32_t)value_len;
     change.tag = tag;
     change.remove = false;
-    rc = lx_commit_one(db->core, &change, expectations[mode]);
-    stored_free(&stored);
-    return rc;
+    return change_one(db, key, key_len, &change, expectations[mode]);
 }
 
 int lxdb_create(lxdb *db, const void *key, size_t key_len, const void *value, size_t value_len)
@@ -236,24 +252,15 @@ int lxdb_update(lxdb *db, const void *key, size_t key_len, const void *value, si
 
 int lxdb_delete(lxdb *db, const void *key, size_t key_len)
 {
-    struct stored stored;
     lx_change change;
-    int rc;
 
     if (!key_is_good(db, key, key_len))
         return bad_key(db, key, key_len);
-    rc = stored_make(db, key, key_len, &stored);
-    if (rc != LXDB_OK)
-        return rc;
-    change.key = stored.key;
-    change.key_len = (uint32_t)stored.len;
     change.value = NULL;
     change.value_len = 0;
     change.tag = -1;
     change.remove = true;
-    rc = lx_commit_one(db->core, &change, LX_PRESENT);
-    stored_free(&stored);
-    return rc;
+    return change_one(db, key, key_len, &change, LX_PRESENT);
 }
 
 static __attribute__((noinline)) int exists_in_namespace(lxdb *db, const void *key, size_t key_len)

@@ -20,6 +20,7 @@
  */
 #include "base/crc.h"
 #include "engine/view.h"
+#include "store/probe.h"
 
 #include <string.h>
 
@@ -128,9 +129,10 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
     for (;;) {
         bool dirty;
 
-        rc = lx_view_enter(core, &writer->view);
+        rc = writer->inside ? LXDB_OK : lx_view_enter(core, &writer->view);
         if (rc != LXDB_OK)
             return rc;
+        writer->inside = false;
         writer->lock = &core->control->lock;
         writer->block = writer->view->block;
         rc = take_lock(writer, task, &dirty);
@@ -187,28 +189,49 @@ void lx_change_encode(lx_change *change, uint8_t buf[LX_ENCODE_MAX])
     lx_put32(change->crc, crc);
 }
 
-/* Look the key up in a view; its hash fits. */
-static int look_up(lx_view *view, lx_change *change, lx_entry *ret_entry)
+static int look_up_slowly(lx_view *view, lx_change *change)
 {
     lx_found found;
     int rc = lx_index_find(&view->index, &view->log, change->key, change->key_len, change->hash,
                            &found);
 
     change->found = rc == LXDB_OK;
-    if (rc == LXDB_NOTFOUND)
-        return LXDB_OK;
-    if (rc == LXDB_OK) {
-        change->old_at = found.at;
-        change->old_slot = lx_slot_make(change->hash, found.entry.off);
-        change->old_record = found.entry.record;
-        change->old_len = found.entry.len;
-        change->old_expiry_ms = found.entry.expiry_ms;
-        *ret_entry = found.entry;
-    }
-    return rc;
+    if (rc != LXDB_OK)
+        return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+    change->old_at = found.at;
+    change->old_slot = lx_slot_make(change->hash, found.entry.off);
+    change->old_record = found.entry.record;
+    change->old_len = found.entry.len;
+    change->old_expiry_ms = found.entry.expiry_ms;
+    return LXDB_OK;
 }
 
-static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
+/* Look the key up in a view; its hash fits. */
+static int look_up(lx_view *view, lx_change *change)
+{
+    lx_probed probed;
+    int rc = lx_index_probe(&view->index, &view->log, change->key, change->key_len, change->hash,
+                            &probed);
+
+    if (LX_UNLIKELY(rc == LX_AGAIN))
+        return look_up_slowly(view, change);
+    change->found = rc == LXDB_OK;
+    if (rc == LXDB_OK) {
+        change->old_at = probed.at;
+        change->old_slot = probed.slot;
+        change->old_record = probed.slot & LX_SLOT_OFFSET_MASK;
+        change->old_len = lx_record_size(change->key_len, lx_get32(probed.record + 3));
+        change->old_expiry_ms = 0;
+    }
+    return LXDB_OK;
+}
+
+static bool was_replaced(const lx_view *view, const lx_change *change)
+{
+    return view->log.map.base[change->old_record] == 0;
+}
+
+static int find_under_lock(lx_writer *writer, lx_change *change)
 {
     lx_view *view = writer->view;
     int rc;
@@ -217,9 +240,9 @@ static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
         change->hash = lx_index_hash(&view->index, change->key, change->key_len);
         change->seed = view->index.seed;
     }
-    rc = look_up(view, change, ret_entry);
+    rc = look_up(view, change);
     /* under the lock no commit is half done, so this is no version that was just replaced */
-    if (rc == LXDB_OK && change->found && LX_UNLIKELY(lx_log_is_dead(&view->log, ret_entry)))
+    if (rc == LXDB_OK && change->found && LX_UNLIKELY(was_replaced(view, change)))
         return lx_index_damaged(&view->index, "a slot leads to a dead record");
     return rc;
 }
@@ -227,7 +250,6 @@ static int find_entry(lx_writer *writer, lx_change *change, lx_entry *ret_entry)
 int lx_change_find(lx_writer *writer, lx_change *change)
 {
     const lx_index *index = &writer->view->index;
-    lx_entry entry;
 
     /* What was found without the lock still stands if its segment is in force and its slot
      * unchanged: within a generation an offset never leads to another record. */
@@ -235,9 +257,9 @@ int lx_change_find(lx_writer *writer, lx_change *change)
         change->old_at.segment ==
             lx_index_segment(index, lx_index_segment_of(index, change->hash)) &&
         atomic_load_explicit(change->old_at.slot, memory_order_acquire) == change->old_slot &&
-        LX_LIKELY(writer->view->log.map.base[change->old_record] != 0))
+        LX_LIKELY(!was_replaced(writer->view, change)))
         return LXDB_OK;
-    return find_entry(writer, change, &entry);
+    return find_under_lock(writer, change);
 }
 
 bool lx_change_is_there(const lx_change *change)
@@ -390,7 +412,8 @@ static int write_record(lx_log *log, const lx_change *change)
 }
 
 /* Step 1. */
-static int write_records(lx_log *log, uint64_t tail, uint64_t size, lx_change *changes, size_t n)
+static inline __attribute__((always_inline)) int
+write_records(lx_log *log, uint64_t tail, uint64_t size, lx_change *changes, size_t n)
 {
     uint64_t at = tail;
 
@@ -506,13 +529,18 @@ int lx_commit_secure(lx_writer *writer, lx_change *changes, size_t n, const uint
     bool only_deletes = true;
     int rc;
 
+    if (LX_LIKELY(n == 1)) {
+        rc = secure_slot(writer, changes);
+        return rc == LXDB_OK ? secure_log(writer, lx_change_size(changes), changes->remove) : rc;
+    }
     for (size_t i = 0; i < n; i++)
         only_deletes &= changes[i].remove;
-    rc = n > 1 ? secure_slots(writer, changes, n, order) : secure_slot(writer, &changes[0]);
+    rc = secure_slots(writer, changes, n, order);
     return rc == LXDB_OK ? secure_log(writer, commit_size(changes, n), only_deletes) : rc;
 }
 
-int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
+static inline __attribute__((always_inline)) int apply(lx_writer *writer, lx_change *changes,
+                                                       size_t n)
 {
     struct lx_control_block *block = writer->block;
     lx_log *log = &writer->view->log;
@@ -569,6 +597,11 @@ int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
     return LXDB_OK;
 }
 
+int lx_commit_apply(lx_writer *writer, lx_change *changes, size_t n)
+{
+    return n == 1 ? apply(writer, changes, 1) : apply(writer, changes, n); /* no loops for one */
+}
+
 /* ---- whole calls ----------------------------------------------------------------------------- */
 
 int lx_wait_durable(lx_core *core, uint64_t position, lx_limit *limit)
@@ -601,22 +634,26 @@ int lx_commit_settle(lx_core *core, uint64_t position, lx_limit *limit)
 }
 
 /* Without the lock: whether the answer is plain already. It also fetches the lines that the commit
- * will need. */
-static int first_look(lx_core *core, lx_change *change, enum lx_expect expect)
+ * will need. The writer stays on the read side unless the encoding that comes next takes long. */
+static int first_look(lx_writer *writer, lx_change *change, enum lx_expect expect)
 {
-    lx_entry entry;
     lx_view *view;
-    int rc = lx_view_enter(core, &view);
+    int rc = lx_view_enter(writer->core, &view);
 
     if (rc != LXDB_OK)
         return rc;
     change->hash = lx_index_hash(&view->index, change->key, change->key_len);
     change->seed = view->index.seed;
-    rc = look_up(view, change, &entry);
-    lx_view_leave();
-    if (rc == LX_AGAIN || rc == LX_DAMAGED)
-        return LXDB_OK; /* to be mended once the lock is ours */
-    return rc == LXDB_OK ? lx_change_expected(change, expect) : rc;
+    rc = look_up(view, change);
+    if (LX_LIKELY(rc == LXDB_OK))
+        rc = lx_change_expected(change, expect);
+    else if (rc == LX_AGAIN || rc == LX_DAMAGED)
+        rc = LXDB_OK; /* to be mended once the lock is ours */
+    writer->view = view;
+    writer->inside = rc == LXDB_OK && lx_change_size(change) <= LX_ENCODE_MAX;
+    if (LX_UNLIKELY(!writer->inside))
+        lx_view_leave();
+    return rc;
 }
 
 /* After the work under the lock. LX_AGAIN: again. */
@@ -644,7 +681,7 @@ int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect)
     int rc = lx_refuse_readonly(core);
 
     if (rc == LXDB_OK)
-        rc = first_look(core, change, expect);
+        rc = first_look(&writer, change, expect);
     if (rc != LXDB_OK)
         return rc;
     lx_change_encode(change, buf);
@@ -679,7 +716,11 @@ int lx_modify(lx_core *core, lx_change *change,
         rc = lx_writer_enter(&writer, LX_TASK_WRITE, LX_FOR_APPEND);
         if (rc != LXDB_OK)
             return rc;
-        rc = find_entry(&writer, change, &entry);
+        rc = find_under_lock(&writer, change);
+        if (rc == LXDB_OK && change->found)
+            rc = lx_log_entry(&writer.view->log, change->old_slot & LX_SLOT_OFFSET_MASK, &entry);
+        if (rc == LXDB_CORRUPT)
+            rc = lx_index_damaged(&writer.view->index, "a slot leads to no record");
         if (rc == LXDB_OK)
             rc = decide(arg, change, lx_change_is_there(change) ? &entry : NULL);
         if (rc == LXDB_OK)

@@ -193,6 +193,7 @@ typedef struct lx_writer {
     struct lx_control_block *block;
     struct lx_control_lock *lock;
     lx_limit limit;
+    bool inside; /* on the read side with `view` before lx_writer_enter() */
     bool pinned; /* it had to wait for the lock: then the view is pinned instead */
 } lx_writer;
 

@@ -95,12 +95,12 @@ static inline __attribute__((always_inline)) int
 find_hashed(lx_view *view, const void *key, size_t key_len, uint64_t hash, struct value *ret_value)
 {
     struct value slow = {0}; /* its address is given away, so that of the other need not be */
-    const uint8_t *record;
-    int rc = lx_index_probe(&view->index, &view->log, key, key_len, hash, &record);
+    lx_probed probed;
+    int rc = lx_index_probe(&view->index, &view->log, key, key_len, hash, &probed);
 
     if (LX_LIKELY(rc == LXDB_OK)) {
-        ret_value->bytes = record + LX_RECORD_HEADER + key_len;
-        ret_value->len = lx_get32(record + 3);
+        ret_value->bytes = probed.record + LX_RECORD_HEADER + key_len;
+        ret_value->len = lx_get32(probed.record + 3);
         return LXDB_OK;
     }
     if (LX_LIKELY(rc == LXDB_NOTFOUND))

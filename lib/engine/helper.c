@@ -280,13 +280,16 @@ static bool is_compacting(const lx_core *core)
 uint64_t lx_helper_brake_ns(const lx_core *core, const struct lx_control_block *block,
                             uint64_t bytes)
 {
-    uint64_t live = atomic_load_explicit(&block->bytes, memory_order_relaxed);
-    uint64_t all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
-    uint64_t dead = all > live ? all - live : 0;
-    uint64_t due = live > core->options.compact_floor ? live : core->options.compact_floor;
-    uint64_t ns;
+    uint64_t live, all, dead, due, ns;
 
-    if (LX_LIKELY(dead / 3 <= due / 2) || !is_compacting(core))
+    if (LX_LIKELY(!atomic_load_explicit(&core->compact_wanted, memory_order_relaxed) &&
+                  atomic_load_explicit(&core->control->head.compacting, memory_order_relaxed) == 0))
+        return 0;
+    live = atomic_load_explicit(&block->bytes, memory_order_relaxed);
+    all = atomic_load_explicit(&block->tail, memory_order_relaxed) - LX_HEADER_SIZE;
+    dead = all > live ? all - live : 0;
+    due = live > core->options.compact_floor ? live : core->options.compact_floor;
+    if (dead / 3 <= due / 2 || !is_compacting(core))
         return 0;
     ns = bytes * (dead / 4 > due ? 125 : dead / 5 > due / 2 ? 31 : 8);
     return ns < BRAKE_MAX_NS ? ns : BRAKE_MAX_NS;

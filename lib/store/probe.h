@@ -66,6 +66,13 @@ static inline const uint8_t *lx_log_plain(const lx_log *log, uint64_t off, const
     return p;
 }
 
+/* A plain live record, and the slot that led to it. */
+typedef struct lx_probed {
+    const uint8_t *record;
+    uint64_t slot;
+    lx_slot_at at;
+} lx_probed;
+
 /*
  * What nearly all keys need, one look at the home bucket: LXDB_OK and the plain live record of the
  * key, or LXDB_NOTFOUND. LX_AGAIN: it takes lx_index_find().
@@ -73,32 +80,34 @@ static inline const uint8_t *lx_log_plain(const lx_log *log, uint64_t off, const
 static inline __attribute__((always_inline)) int lx_index_probe(const lx_index *index,
                                                                 const lx_log *log, const void *key,
                                                                 size_t key_len, uint64_t hash,
-                                                                const uint8_t **ret_record)
+                                                                lx_probed *ret_probed)
 {
     /* acquire: the entries of a new directory; pairs with the release in split.c
      * double_directory() */
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
     uint64_t entry;
-    const struct lx_bucket *bucket;
+    struct lx_segment *segment;
+    struct lx_bucket *bucket;
     uint32_t tagged;
 
     if (LX_UNLIKELY(!lx_index_entry(index, hash, word, &entry)))
         return LX_AGAIN;
-    bucket = &lx_index_segment(index, lx_entry_segment(entry))->buckets[lx_hash_bucket(hash)];
+    segment = lx_index_segment(index, lx_entry_segment(entry));
+    bucket = &segment->buckets[lx_hash_bucket(hash)];
     tagged = lx_tags_match(bucket->slots, hash);
     if (LX_LIKELY(tagged != 0)) {
+        _Atomic uint64_t *at = &bucket->slots[__builtin_ctz(tagged)];
         /* acquire: the bytes of the record; pairs with the release in lx_index_replace() and
          * lx_segment_insert() */
-        uint64_t slot = atomic_load_explicit(&bucket->slots[__builtin_ctz(tagged)],
-                                             memory_order_acquire);
+        uint64_t slot = atomic_load_explicit(at, memory_order_acquire);
         uint64_t off = slot & LX_SLOT_OFFSET_MASK;
 
         if (LX_UNLIKELY((slot ^ hash) > LX_SLOT_OFFSET_MASK || !lx_slot_is_record(slot)))
             return LX_AGAIN;
         /* almost surely the record: its next lines come while the first is waited for */
         lx_log_prefetch(log, off + LX_LINE);
-        *ret_record = lx_log_plain(log, off, key, key_len);
-        return LX_LIKELY(*ret_record != NULL) ? LXDB_OK : LX_AGAIN;
+        *ret_probed = (lx_probed){lx_log_plain(log, off, key, key_len), slot, {at, segment}};
+        return LX_LIKELY(ret_probed->record != NULL) ? LXDB_OK : LX_AGAIN;
     }
     if (LX_LIKELY(lx_words_have_zero(bucket->slots))) {
         uint64_t word_after, entry_after;

@@ -224,11 +224,14 @@ static void update_of_what_is_replaced_meanwhile_replaces_that(void **state)
 static void update_in_a_segment_that_is_split_meanwhile_is_seen(void **state)
 {
     struct fixture *fixture = *state;
+    lxdb_stat_info info;
 
     put(fixture->db, "key", "before");
     assert_ok(change_behind(fixture, update_key, write_many));
     check_value(fixture->db, "key", "ours");
     check_count(fixture->db, 2501);
+    assert_ok(lxdb_stat(fixture->db, &info));
+    assert_int_equal(info.generation, 1); /* and no index had to be made anew for that */
 }
 
 static void die_after_writing(const struct fixture *fixture)

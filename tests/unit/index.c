@@ -100,24 +100,30 @@ static uint64_t record_put(uint64_t number)
     return off;
 }
 
-/* What one look tells is what a whole probe finds. */
 static int find_in(lx_index *index, uint64_t number, lx_found *ret_found)
 {
     key k = key_of(number);
-    const uint8_t *record;
-    int at_once = lx_index_probe(index, &log_, k.bytes, sizeof k.bytes, hash_of(number), &record);
-    int rc = lx_index_find(index, &log_, k.bytes, sizeof k.bytes, hash_of(number), ret_found);
+
+    return lx_index_find(index, &log_, k.bytes, sizeof k.bytes, hash_of(number), ret_found);
+}
+
+/* Where nobody writes meanwhile: what one look tells is what a whole probe finds. */
+static int find(uint64_t number, lx_found *ret_found)
+{
+    key k = key_of(number);
+    lx_probed probed;
+    int at_once = lx_index_probe(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number), &probed);
+    int rc = find_in(&index_, number, ret_found);
 
     if (at_once != LX_AGAIN)
         assert_int_equal(at_once, rc);
-    if (at_once == LXDB_OK)
-        assert_ptr_equal(record, log_.map.base + ret_found->entry.off);
+    if (at_once == LXDB_OK) {
+        assert_ptr_equal(probed.record, log_.map.base + ret_found->entry.off);
+        assert_int_equal(probed.slot & LX_SLOT_OFFSET_MASK, ret_found->entry.off);
+        assert_ptr_equal(probed.at.slot, ret_found->at.slot);
+        assert_ptr_equal(probed.at.segment, ret_found->at.segment);
+    }
     return rc;
-}
-
-static int find(uint64_t number, lx_found *ret_found)
-{
-    return find_in(&index_, number, ret_found);
 }
 
 /* Put a key as a commit does; its new offset. */

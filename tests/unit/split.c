@@ -422,11 +422,11 @@ static void find_in_a_segment_that_is_reused(int (*look)(uint64_t number, lx_fou
 static int find_at_once(uint64_t number, lx_found *ret_found)
 {
     key k = key_of(number);
-    const uint8_t *record;
-    int rc = lx_index_probe(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number), &record);
+    lx_probed probed;
+    int rc = lx_index_probe(&index_, &log_, k.bytes, sizeof k.bytes, hash_of(number), &probed);
 
     if (rc == LXDB_OK)
-        ret_found->entry.off = (uint64_t)(record - log_.map.base);
+        ret_found->entry.off = (uint64_t)(probed.record - log_.map.base);
     return rc == LX_AGAIN ? find(number, ret_found) : rc;
 }
 
