@@ -37,7 +37,7 @@ SANITIZED = $(AM_TESTS_ENVIRONMENT) CC='$(CC)' MAKE='$(MAKE)' $(top_srcdir)/test
 
 .PHONY: check-sanitizers check-threads check-valgrind nightly
 check-sanitizers:
-	@$(SANITIZED) sanitized address,undefined $(filter tests/unit/% tests/api/%,$(TESTS))
+	@$(SANITIZED) sanitized address,undefined $(filter tests/unit/% tests/api/% fuzz/%,$(TESTS))
 
 check-threads:
 	@$(SANITIZED) threaded thread $(threaded_programs)
