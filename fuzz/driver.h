@@ -5,7 +5,7 @@
  *   fuzz_name    NAME: its inputs are in fuzz/corpus/NAME and fuzz/regressions/NAME
  *   fuzz_one     what is done with an input
  *   fuzz_start   what is done once, before the first input; need not be there
- *   fuzz_end     and after the last one; likewise
+ *   fuzz_end     and after the last one, when inputs are replayed; likewise
  *
  * and is linked twice: with driver_afl.c, compiled by afl-clang-fast, and with driver_replay.c, by
  * the ordinary compiler. Nothing else differs between the two.

@@ -9,23 +9,52 @@ fuzz_parts = fuzz/common.c fuzz/driver.h
 fuzz_replay = $(fuzz_parts) fuzz/driver_replay.c
 fuzz_afl = $(fuzz_parts) fuzz/driver_afl.c
 
+# The library's scan against a naive one.
+fuzz_scan_common = fuzz/naive.c fuzz/naive.h fuzz/scancheck.c fuzz/scancheck.h
+fuzz_scan_ldflags = $(AM_LDFLAGS) -Wl,--wrap=libdeflate_crc32
+
 FUZZ_TARGETS += scan
 check_PROGRAMS += fuzz/scan
 EXTRA_PROGRAMS += fuzz/afl_scan
 TESTS += fuzz/scan
-fuzz_scan_parts = \
-	fuzz/naive.c \
-	fuzz/naive.h \
-	fuzz/scan.c \
-	fuzz/scancheck.c \
-	fuzz/scancheck.h
-fuzz_scan_ldflags = $(AM_LDFLAGS) -Wl,--wrap=libdeflate_crc32
-fuzz_scan_SOURCES = $(fuzz_scan_parts) $(fuzz_replay)
+fuzz_scan_SOURCES = fuzz/scan.c $(fuzz_scan_common) $(fuzz_replay)
 fuzz_scan_LDFLAGS = $(fuzz_scan_ldflags)
 fuzz_scan_LDADD = lib/libcore.la
-fuzz_afl_scan_SOURCES = $(fuzz_scan_parts) $(fuzz_afl)
+fuzz_afl_scan_SOURCES = fuzz/scan.c $(fuzz_scan_common) $(fuzz_afl)
 fuzz_afl_scan_LDFLAGS = $(fuzz_scan_ldflags)
 fuzz_afl_scan_LDADD = lib/libcore.la
+
+FUZZ_TARGETS += scan_fixed
+check_PROGRAMS += fuzz/scan_fixed
+EXTRA_PROGRAMS += fuzz/afl_scan_fixed
+TESTS += fuzz/scan_fixed
+fuzz_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_scan_common) $(fuzz_replay)
+fuzz_scan_fixed_LDFLAGS = $(fuzz_scan_ldflags)
+fuzz_scan_fixed_LDADD = lib/libcore.la
+fuzz_afl_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_scan_common) $(fuzz_afl)
+fuzz_afl_scan_fixed_LDFLAGS = $(fuzz_scan_ldflags)
+fuzz_afl_scan_fixed_LDADD = lib/libcore.la
+
+# Those that open databases: the same input does the same, whatever the clock says.
+fuzz_scratch = fuzz/scratch.c fuzz/scratch.h
+fuzz_scratch_ldflags = $(AM_LDFLAGS) \
+	-Wl,--wrap=lx_random64,--wrap=lx_wall_ms,--wrap=lx_wall_coarse_ms
+
+FUZZ_TARGETS += recover
+check_PROGRAMS += fuzz/recover
+EXTRA_PROGRAMS += fuzz/afl_recover
+TESTS += fuzz/recover
+fuzz_recover_parts = \
+	fuzz/recover.c \
+	tests/crash/simdisk.c \
+	tests/crash/simdisk.h \
+	$(fuzz_scratch)
+fuzz_recover_SOURCES = $(fuzz_recover_parts) $(fuzz_replay)
+fuzz_recover_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_recover_LDADD = lib/libcore.la
+fuzz_afl_recover_SOURCES = $(fuzz_recover_parts) $(fuzz_afl)
+fuzz_afl_recover_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_recover_LDADD = lib/libcore.la
 
 # ---- Building and running ------------------------------------------------------------------------
 

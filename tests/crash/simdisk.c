@@ -422,6 +422,12 @@ static uint32_t choose(struct chooser *chooser, uint32_t n, uint32_t in_time)
 {
     uint32_t digit;
 
+    if (chooser->choice.digits != NULL) {
+        if (chooser->choice.digit_count == 0)
+            return n - 1;
+        chooser->choice.digit_count--;
+        return *chooser->choice.digits++ % n;
+    }
     if (!chooser->choice.random) {
         digit = (uint32_t)(chooser->left % n);
         chooser->left /= n;
@@ -568,7 +574,7 @@ bool sim_image(const struct sim_disk *disk, struct sim_choice choice, enum sim_n
 
     if (file == NO_FILE)
         return false;
-    if (name != SIM_DATA) { /* only those of the data file are numbered */
+    if (name != SIM_DATA && choice.digits == NULL) { /* only those of the data file are numbered */
         choice.random = true;
         choice.number = choice.number * FILES + (unsigned)file;
         chooser = chooser_make(disk, choice);

@@ -59,10 +59,14 @@ bool sim_disk_get(const struct sim_disk *disk, enum sim_name name, const uint8_t
 /* ---- power loss -------------------------------------------------------------------------------
  */
 
-/* Which of all images: the `number`th, or one that is made from `number` as a seed. */
+/* Which of all images: the `number`th; or one that is made from `number` as a seed; or, with
+ * `digits`, the one whose choices they are: of n possibilities, from the oldest on, the one that
+ * the next digit modulo n says, and when there are no digits left, the newest. */
 struct sim_choice {
     bool random;
     uint64_t number;
+    const uint8_t *digits; /* NULL: one of the others */
+    size_t digit_count;
 };
 
 /* How many images of the data file there are to number; UINT64_MAX for too many to count. Some of
