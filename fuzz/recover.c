@@ -6,13 +6,13 @@
  * commits, no shorter than what was acknowledged as durable; it is opened, and the next script runs
  * on it, whose cut may fall into the recovery; and so on.
  *
- *     0   1  bit 0: every commit is synced; bits 1-2: the file at the start (enum start); bit 3: the
- *            helper files are kept; bits 4-5: what becomes of them at a cut (enum fate)
+ *     0   1  bit 0: every commit is synced; bits 1-2: the file at the start (enum start); bit 3:
+ *            the helper files are kept; bits 4-5: what becomes of them at a cut (enum fate)
  *     then for each of LEVELS scripts, as long as there is input
- *         2  the cut is at this event, counted from the opening on; beyond the last: after the close
+ *         2  the cut is at this event, counted from the opening on; beyond the last: at the end
  *         1  n, and so many operations: see next_op()
- *         1  d, and so many digits: the choices (struct sim_choice). None: the processes end and the
- *            machine goes on, so that nothing at all is lost
+ *         1  d, and so many digits: the choices (struct sim_choice). None: the processes end and
+ *            the machine goes on, so that nothing at all is lost
  */
 #include "base/hash.h"
 #include "format/scan.h"
@@ -60,7 +60,7 @@ static struct {
     struct state states[OPS + 2];
     unsigned durable, done, begun;
     bool there; /* an opening has returned: the file is there */
-    bool torn;  /* it may have a torn end though it is closed, until the first session */
+    bool torn;  /* it may have a torn end though it is closed, until order and status agree */
     unsigned events, cut_at;
     struct { /* of the moment of the cut */
         struct sim_disk *disk;
@@ -489,7 +489,7 @@ static void make_start(enum start start)
     }
     sim_disk_put(run.disk, SIM_DATA, bytes, at);
     run.there = true;
-    run.torn = start == START_TORN;
+    run.torn = start != START_CLOSED;
 }
 
 int fuzz_one(uint8_t *data, size_t len)

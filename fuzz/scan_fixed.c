@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scan, with the CRCs put right first, so that what the fuzzer changes inside a record still is one.
+ * scan, with the CRCs put right first, so that a record stays one whatever is changed in it.
  * This is done here, in the harness; the library checks every CRC as always. The input:
  *
- *     0   1  watermark: 0 as it stands in the file; else, of the records that the harness finds, W is
- *            set to the end of this many of them
+ *     0   1  watermark: 0 as it stands in the file; n: W is set to the end of the n-th record that
+ *            the harness finds
  *     1   1  shift that this W is rounded with, modulo 8; 0: exact
  *     2   14 mask: two bits for each record, the highest first; none left: 0
  *     16     the file
