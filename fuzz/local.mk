@@ -11,6 +11,7 @@ fuzz_afl = $(fuzz_parts) fuzz/driver_afl.c
 
 # The library's scan against a naive one.
 fuzz_scan_common = fuzz/naive.c fuzz/naive.h fuzz/scancheck.c fuzz/scancheck.h
+fuzz_fix = fuzz/fix.c fuzz/fix.h
 fuzz_scan_ldflags = $(AM_LDFLAGS) -Wl,--wrap=libdeflate_crc32
 
 FUZZ_TARGETS += scan
@@ -28,10 +29,10 @@ FUZZ_TARGETS += scan_fixed
 check_PROGRAMS += fuzz/scan_fixed
 EXTRA_PROGRAMS += fuzz/afl_scan_fixed
 TESTS += fuzz/scan_fixed
-fuzz_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_scan_common) $(fuzz_replay)
+fuzz_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_fix) $(fuzz_scan_common) $(fuzz_replay)
 fuzz_scan_fixed_LDFLAGS = $(fuzz_scan_ldflags)
 fuzz_scan_fixed_LDADD = lib/libcore.la
-fuzz_afl_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_scan_common) $(fuzz_afl)
+fuzz_afl_scan_fixed_SOURCES = fuzz/scan_fixed.c $(fuzz_fix) $(fuzz_scan_common) $(fuzz_afl)
 fuzz_afl_scan_fixed_LDFLAGS = $(fuzz_scan_ldflags)
 fuzz_afl_scan_fixed_LDADD = lib/libcore.la
 
@@ -55,6 +56,23 @@ fuzz_recover_LDADD = lib/libcore.la
 fuzz_afl_recover_SOURCES = $(fuzz_recover_parts) $(fuzz_afl)
 fuzz_afl_recover_LDFLAGS = $(fuzz_scratch_ldflags)
 fuzz_afl_recover_LDADD = lib/libcore.la
+
+FUZZ_TARGETS += open_ops
+check_PROGRAMS += fuzz/open_ops
+EXTRA_PROGRAMS += fuzz/afl_open_ops
+TESTS += fuzz/open_ops
+fuzz_open_ops_parts = \
+	fuzz/naive.c \
+	fuzz/naive.h \
+	fuzz/open_ops.c \
+	$(fuzz_fix) \
+	$(fuzz_scratch)
+fuzz_open_ops_SOURCES = $(fuzz_open_ops_parts) $(fuzz_replay)
+fuzz_open_ops_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_open_ops_LDADD = lib/libcore.la
+fuzz_afl_open_ops_SOURCES = $(fuzz_open_ops_parts) $(fuzz_afl)
+fuzz_afl_open_ops_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_open_ops_LDADD = lib/libcore.la
 
 # ---- Building and running ------------------------------------------------------------------------
 
