@@ -2,6 +2,7 @@
 /*
  * Closing. The last to close, of all processes, makes the clean close, behind the gate and alone:
  *
+ *   0  compact a file with damage that must not be closed (recover.c)
  *   1  sync the data file                     a death before 2: a crashed file that needs nothing
  *   2  watermark := 0, cut the padding, sync  in between: closed or crashed, the same records
  *   3  seal the index for the file as it is now, or remove both helper files
@@ -151,6 +152,17 @@ static int close_last(lx_core *core, bool alone)
         lx_view_unpin(core, view);
         if (rc == LXDB_OK)
             rc = lx_view_get(core, &view); /* of the generation in force, and mapped far enough */
+        if (rc != LXDB_OK)
+            return rc;
+    }
+    if (ends && atomic_load(&view->block->unsteppable)) {
+        lx_limit limit = {core->options.busy_timeout_ms, 0};
+
+        /* What is damage in a crashed file need not be in a closed one, which has another end. If
+         * it cannot be left behind, the file stays crashed. */
+        ends = lx_compact(core, NULL, 0, true, &limit) == LXDB_OK;
+        lx_view_unpin(core, view);
+        rc = lx_view_get(core, &view);
         if (rc != LXDB_OK)
             return rc;
     }

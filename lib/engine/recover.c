@@ -387,6 +387,18 @@ static int make_durable(lx_core *core, lx_log *log, const lx_scan *scan, uint64_
     return LXDB_OK;
 }
 
+/* Damage up to the end of a crashed log. Closed, the log would end at the last byte in it that is
+ * not zero, and records that lead there would be believed. */
+static bool ends_damaged(const lx_scan *scan)
+{
+    const lx_scan_range *last;
+
+    if (scan->damaged_count == 0)
+        return false;
+    last = &scan->damaged[scan->damaged_count - 1];
+    return last->off + last->len == scan->tail;
+}
+
 /* No index to trust: scan, put the file in order, build. */
 static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state *ret_state)
 {
@@ -440,6 +452,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-ordered");
+    scan.unsteppable = scan.unsteppable || (scan.ordered && ends_damaged(&scan));
     ret_state->tail = scan.tail;
     ret_state->last = scan.damaged_count == 0 ? build.last_off : 0;
     ret_state->records = build.records;

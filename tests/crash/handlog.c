@@ -359,14 +359,6 @@ static bool is_steppable(const struct hand_verdict *verdict, const uint8_t *imag
     return at == end;
 }
 
-static bool has_expiring(const struct hand_log *log, const struct hand_verdict *verdict)
-{
-    for (unsigned number = 0; number < log->keys; number++)
-        if (verdict->expires_ms[number] != 0)
-            return true;
-    return false;
-}
-
 void hand_judge(const struct hand_log *log, uint64_t bit, const uint8_t *image,
                 struct hand_verdict *ret_verdict)
 {
@@ -386,8 +378,9 @@ void hand_judge(const struct hand_log *log, uint64_t bit, const uint8_t *image,
     if (bit >= 8 * log->end)
         lose(log, verdict, log->n, image);
     count(log, image, verdict);
-    verdict->rewritten = verdict->crashed && !is_steppable(verdict, image) &&
-                         has_expiring(log, verdict);
+    verdict->rewritten = verdict->crashed && verdict->damaged != 0 &&
+                         (!is_steppable(verdict, image) ||
+                          verdict->damaged_at + verdict->damaged == verdict->tail);
 }
 
 /* ---- What becomes of the file ---------------------------------------------------------------- */
