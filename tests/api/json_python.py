@@ -4,19 +4,25 @@
 
 Usage: json_python.py JSON_VERDICT [SEED [COUNT]]
 
-Python's verdict is json.loads() of the bytes decoded as strict UTF-8, with NaN and the infinities
-refused. There are two differences by design, and both are applied to Python's verdict here: lone
-surrogates written as escapes are refused (they are no text), and so is nesting beyond 1000.
+The texts are those of tests/compat/json_corpus.txt and random ones. Python's verdict is
+json.loads() of the bytes decoded as strict UTF-8, with NaN and the infinities refused. There are
+two differences by design, and both are applied to Python's verdict here: lone surrogates written as
+escapes are refused (they are no text), and so is nesting beyond 1000.
 What is accepted must also mean the same: strings decode to the same text, numbers to the same
 integer and to the same double, which is printed as Python's repr() prints it.
 """
 
 import json
+import os
 import random
 import re
 import struct
 import subprocess
 import sys
+
+COMPAT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'compat')
+sys.path.insert(0, COMPAT)
+from json_corpus import read_corpus  # noqa: E402
 
 DEPTH = 1000
 
@@ -169,7 +175,7 @@ def nested(rng):
 
 
 def cases(rng, count):
-    yield b''
+    yield from (raw for _, _, raw in read_corpus(os.path.join(COMPAT, 'json_corpus.txt')))
     yield from SEEDS
     yield from PIECES
     for seed in SEEDS:
