@@ -93,7 +93,8 @@ int lxdb_get(lxdb *db, const void *key, size_t key_len, cJSON **ret_tree)
                      "lxdb_get_json()");
         goto out;
     }
-    tree = cJSON_ParseWithLength(text, len);
+    /* Up to the NUL behind it: else cJSON may give what it took of a number that is too long. */
+    tree = cJSON_ParseWithLengthOpts(text, len + 1, NULL, 1);
     if (!tree) {
         rc = lx_fail(LXDB_TYPE,
                      "cJSON cannot parse the value: it has no memory, or there is a number of "
