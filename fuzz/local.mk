@@ -74,12 +74,77 @@ fuzz_afl_open_ops_SOURCES = $(fuzz_open_ops_parts) $(fuzz_afl)
 fuzz_afl_open_ops_LDFLAGS = $(fuzz_scratch_ldflags)
 fuzz_afl_open_ops_LDADD = lib/libcore.la
 
+# What a database should hold.
+fuzz_mirror = fuzz/mirror.c fuzz/mirror.h $(fuzz_scratch)
+
+FUZZ_TARGETS += typed
+check_PROGRAMS += fuzz/typed
+EXTRA_PROGRAMS += fuzz/afl_typed
+TESTS += fuzz/typed
+fuzz_typed_parts = fuzz/naive_json.c fuzz/naive_json.h fuzz/typed.c $(fuzz_mirror)
+fuzz_typed_SOURCES = $(fuzz_typed_parts) $(fuzz_replay)
+fuzz_typed_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_typed_LDADD = lib/libcore.la
+fuzz_afl_typed_SOURCES = $(fuzz_typed_parts) $(fuzz_afl)
+fuzz_afl_typed_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_typed_LDADD = lib/libcore.la
+
+# The tool under another name, to be called: its main() is not that of a program there.
+check_LTLIBRARIES += fuzz/libtool.la
+fuzz_libtool_la_SOURCES = $(lxdb_SOURCES)
+fuzz_libtool_la_CPPFLAGS = $(AM_CPPFLAGS) -Dmain=lxdb_main
+fuzz_libtool_la_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes
+fuzz_tool = \
+	fuzz/naive_json.c \
+	fuzz/naive_json.h \
+	fuzz/naive_lines.c \
+	fuzz/naive_lines.h \
+	fuzz/tool.c \
+	fuzz/tool.h \
+	$(fuzz_mirror)
+fuzz_tool_libs = fuzz/libtool.la lib/libcore.la
+
+FUZZ_TARGETS += import
+check_PROGRAMS += fuzz/import
+EXTRA_PROGRAMS += fuzz/afl_import
+TESTS += fuzz/import
+fuzz_import_SOURCES = fuzz/import.c $(fuzz_tool) $(fuzz_replay)
+fuzz_import_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_import_LDADD = $(fuzz_tool_libs)
+fuzz_afl_import_SOURCES = fuzz/import.c $(fuzz_tool) $(fuzz_afl)
+fuzz_afl_import_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_import_LDADD = $(fuzz_tool_libs)
+
+FUZZ_TARGETS += command
+check_PROGRAMS += fuzz/command
+EXTRA_PROGRAMS += fuzz/afl_command
+TESTS += fuzz/command
+fuzz_command_SOURCES = fuzz/command.c $(fuzz_tool) $(fuzz_replay)
+fuzz_command_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_command_LDADD = $(fuzz_tool_libs)
+fuzz_afl_command_SOURCES = fuzz/command.c $(fuzz_tool) $(fuzz_afl)
+fuzz_afl_command_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_command_LDADD = $(fuzz_tool_libs)
+
+FUZZ_TARGETS += api
+check_PROGRAMS += fuzz/api
+EXTRA_PROGRAMS += fuzz/afl_api
+TESTS += fuzz/api
+fuzz_api_SOURCES = fuzz/api.c $(fuzz_mirror) $(fuzz_replay)
+fuzz_api_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_api_LDADD = lib/libcore.la
+fuzz_afl_api_SOURCES = fuzz/api.c $(fuzz_mirror) $(fuzz_afl)
+fuzz_afl_api_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_api_LDADD = lib/libcore.la
+
 # ---- Building and running ------------------------------------------------------------------------
 
 # The inputs are many and small; their names are not listed one by one.
 EXTRA_DIST += \
 	fuzz/build.sh \
 	fuzz/corpus \
+	fuzz/command.dict \
+	fuzz/json.dict \
 	fuzz/lxdb.dict \
 	fuzz/reach.txt \
 	fuzz/regressions \

@@ -24,6 +24,8 @@ extern char scratch_path[300]; /* of the data file */
 void scratch_make(void);
 void scratch_clear(void); /* no file is left in it */
 void scratch_remove(void);
+/* From now on space that is reserved, and syncs, cost nothing: for targets that no disk fails. */
+void scratch_make_cheap(void);
 
 /* The data file (suffix ""), or a helper ("-lock"), as a whole. */
 void scratch_write(const char *suffix, const uint8_t *bytes, size_t len);
