@@ -103,10 +103,14 @@ static int set_right(lx_writer *writer)
 }
 
 /* With the lock: whether the view is the one in force and the file ready for what is to come. */
-static int prepare(lx_writer *writer, bool dirty, enum lx_purpose purpose)
+static int prepare(lx_writer *writer, bool dirty, enum lx_task task, enum lx_purpose purpose)
 {
     const struct lx_control_file *control = writer->core->control;
     int rc = LX_UNLIKELY(dirty) ? set_right(writer) : LXDB_OK;
+
+    /* It makes the index anew, and the commit that is half in the old one is in the log. */
+    if (LX_UNLIKELY(rc == LX_DAMAGED) && task == LX_TASK_COMPACT)
+        return LXDB_OK;
 
     if (rc == LXDB_OK && LX_UNLIKELY(writer->view->generation != lx_control_generation(control)))
         return LX_AGAIN;
@@ -138,7 +142,7 @@ int lx_writer_enter(lx_writer *writer, enum lx_task task, enum lx_purpose purpos
         rc = take_lock(writer, task, &dirty);
         if (LX_UNLIKELY(rc != LXDB_OK))
             return step_out(writer, rc);
-        rc = prepare(writer, dirty, purpose);
+        rc = prepare(writer, dirty, task, purpose);
         if (LX_LIKELY(rc == LXDB_OK))
             return LXDB_OK;
         lx_lock_release(writer->lock);

@@ -558,6 +558,8 @@ int lx_compact_roll_forward(lx_core *core, struct lx_control_lock *lock)
         lx_control_publish(core->control, lock->swap_generation);
     }
     lx_step("compact-published");
+    if (atomic_load(&lock->publish_seq) & 1) /* the batch that was half in the old index */
+        atomic_fetch_add(&lock->publish_seq, 1);
     atomic_store_explicit(&lock->dirty, LX_CLEAN, memory_order_release);
     return LXDB_OK;
 }
@@ -620,8 +622,13 @@ static int record_swap(struct copy *copy, lx_writer *writer)
  * led astray by the length of a dead record, whose CRC it does not check, or by a status byte; or
  * if the index was damaged, so that keys were not found when they were changed. Then it is done
  * again with care, and the order of the log has the last word. */
-static int check_count(const struct copy *copy, uint64_t counted)
+static int check_count(const struct copy *copy, const lx_writer *writer)
 {
+    /* a commit that could not be replayed into the old index is copied: its intent counts it */
+    uint64_t counted = atomic_load(&writer->lock->dirty) & LX_DIRTY_COMMIT
+                           ? atomic_load(&writer->lock->intent_records)
+                           : atomic_load(&writer->block->records);
+
     if (copy->planned || copy->dropped_expired || copy->records == counted)
         return LXDB_OK;
     *copy->careful = true;
@@ -647,7 +654,7 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
     tail = atomic_load(&writer.block->tail);
     rc = copy_more(copy, from, tail, UINT64_MAX, &from);
     if (rc == LXDB_OK)
-        rc = check_count(copy, atomic_load(&writer.block->records));
+        rc = check_count(copy, &writer);
     if (rc == LXDB_OK)
         rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
     if (rc == LXDB_OK)

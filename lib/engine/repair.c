@@ -139,19 +139,6 @@ static int cover(lx_writer *writer)
     return LXDB_OK;
 }
 
-/* The commit is in the log, and as much of it in the index as can be. */
-static void conclude(lx_writer *writer)
-{
-    struct lx_control_lock *lock = writer->lock;
-    struct lx_control_block *block = writer->block;
-
-    store(&block->records, load(&lock->intent_records));
-    store(&block->bytes, load(&lock->intent_bytes));
-    store(&block->expiring, load(&lock->intent_expiring));
-    store(&block->last, 0); /* not known here: then no index is kept, unless a commit follows */
-    store(&block->indexed, load(&block->tail));
-}
-
 int lx_repair(lx_writer *writer)
 {
     struct lx_control_lock *lock = writer->lock;
@@ -170,16 +157,21 @@ int lx_repair(lx_writer *writer)
         atomic_thread_fence(memory_order_release);
         rc = lx_replay(writer->view, load(&block->indexed), load(&block->tail));
     }
-    /* A damaged index is made anew from the log, which needs no repair any more: then this one is
-     * left as it is. */
-    if (rc != LXDB_OK && rc != LX_DAMAGED)
+    /* LX_DAMAGED: `dirty` stands until a compaction has made a new index, from the log, which is
+     * whole by now. */
+    if (rc != LXDB_OK)
         return rc;
-    if (dirty & LX_DIRTY_COMMIT)
-        conclude(writer);
+    if (dirty & LX_DIRTY_COMMIT) {
+        store(&block->records, load(&lock->intent_records));
+        store(&block->bytes, load(&lock->intent_bytes));
+        store(&block->expiring, load(&lock->intent_expiring));
+        store(&block->last, 0); /* not known here: then no index is kept, unless a commit follows */
+        store(&block->indexed, load(&block->tail));
+    }
     lx_step("repair-done");
     if (load(&lock->publish_seq) & 1)
         store(&lock->publish_seq, load(&lock->publish_seq) + 1);
     store(&lock->dirty, LX_CLEAN);
     atomic_fetch_add_explicit(&writer->core->control->head.recoveries, 1, memory_order_relaxed);
-    return rc;
+    return LXDB_OK;
 }

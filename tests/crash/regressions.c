@@ -830,6 +830,52 @@ static void commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_dama
     check_filled(fixture->db, KEYS);
 }
 
+static void die_with_half_a_batch_in_the_index(const struct fixture *fixture)
+{
+    lxdb_batch *batch = NULL;
+    lxdb *db = NULL;
+
+    child_require_code(lxdb_open(fixture->path, NULL, &db), LXDB_OK, "open");
+    child_require_code(lxdb_batch_begin(db, &batch), LXDB_OK, "begin");
+    for (char key = 'a'; key <= 'd'; key++)
+        child_require_code(lxdb_batch_write(batch, &key, 1, "b", 1), LXDB_OK, "write");
+    arm("commit-publishing", SIGKILL);
+    (void)lxdb_batch_commit(batch, NULL, NULL);
+}
+
+/* No compaction can be made, and what was wrong with the index is gone when the next one looks. */
+static void batch_of_a_dead_writer_stays_whole_when_a_compaction_for_it_fails(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *in_the_way = in_directory(fixture, "test.lxdb-compact");
+    const uint64_t wild = UINT32_MAX;
+    lxdb_item items[4] = {{0}};
+    uint64_t entry;
+    int fd = open(in_directory(fixture, "test.lxdb-index"), O_RDWR | O_CLOEXEC);
+
+    fill(fixture->db, KEYS);
+    run_child_killed(die_with_half_a_batch_in_the_index, fixture);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &entry, sizeof entry, LX_SEGMENT_SIZE), sizeof entry);
+    assert_int_equal(pwrite(fd, &wild, sizeof wild, LX_SEGMENT_SIZE), sizeof wild);
+    assert_int_equal(mkdir(in_the_way, 0700), 0);
+    assert_int_not_equal(lxdb_write(fixture->db, "later", 5, "value", 5), LXDB_OK);
+    assert_int_equal(pwrite(fd, &entry, sizeof entry, LX_SEGMENT_SIZE), sizeof entry);
+    close(fd);
+    for (unsigned i = 0; i < 4; i++) {
+        items[i].key = &"abcd"[i];
+        items[i].key_len = 1;
+    }
+    assert_ok(lxdb_read_begin(fixture->db));
+    assert_ok(lxdb_peek_many(fixture->db, items, 4));
+    for (unsigned i = 0; i < 4; i++)
+        assert_code(items[i].rc, LXDB_OK);
+    lxdb_read_end(fixture->db);
+    assert_int_equal(rmdir(in_the_way), 0);
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_value(fixture->db, "d", "b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -852,6 +898,7 @@ int main(void)
         test_in_database(compaction_that_is_due_when_another_ends_is_made),
         test_in_database(writer_is_slowed_while_its_compaction_has_yet_to_begin),
         test_in_database(commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_damaged),
+        test_in_database(batch_of_a_dead_writer_stays_whole_when_a_compaction_for_it_fails),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
     };

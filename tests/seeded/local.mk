@@ -36,6 +36,7 @@ SEEDED_PATCHES = \
 	tests/seeded/damage_is_skipped_past_the_watermark.patch \
 	tests/seeded/damage_past_the_watermark_is_skipped.patch \
 	tests/seeded/data_lock_is_not_asked.patch \
+	tests/seeded/damage_ends_a_repair.patch \
 	tests/seeded/dead_commit_is_not_covered.patch \
 	tests/seeded/dead_commit_keeps_its_counters.patch \
 	tests/seeded/dead_records_with_values_delete.patch \
