@@ -86,6 +86,42 @@ static void empty_batch_is_ok(void **state)
     check_value(fixture->db, "key", "value");
 }
 
+/* So many live bytes that a commit asks for the lines of its keys ahead. */
+static void batch_in_a_store_larger_than_the_caches_is_committed(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t large = (size_t)9 << 20;
+    char *value = calloc(1, large);
+    lxdb_batch *batch = begin(fixture->db);
+    char key[16], number[16];
+
+    assert_non_null(value);
+    assert_ok(lxdb_write(fixture->db, "large", 5, value, large));
+    free(value);
+    for (int pass = 0; pass < 2; pass++) { /* creates, then replaces; the even ones go */
+        for (unsigned i = 0; i < 100; i++) {
+            (void)snprintf(key, sizeof key, "key-%u", i);
+            (void)snprintf(number, sizeof number, "%u", i + 1000 * (unsigned)pass);
+            if (pass == 1 && i % 2 == 0)
+                add_delete(batch, key);
+            else
+                add_write(batch, key, number);
+        }
+        assert_ok(lxdb_batch_commit(batch, NULL, NULL));
+        batch = begin(fixture->db);
+    }
+    assert_ok(lxdb_batch_commit(batch, NULL, NULL));
+    check_count(fixture->db, 51);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(key, sizeof key, "key-%u", i);
+        (void)snprintf(number, sizeof number, "%u", i + 1000);
+        if (i % 2 == 0)
+            check_missing(fixture->db, key);
+        else
+            check_value(fixture->db, key, number);
+    }
+}
+
 static void abort_drops_every_change(void **state)
 {
     struct fixture *fixture = *state;
@@ -453,6 +489,7 @@ int main(void)
         test_in_database(changes_do_not_show_before_commit),
         test_in_database(keys_and_values_are_copied),
         test_in_database(empty_batch_is_ok),
+        test_in_database(batch_in_a_store_larger_than_the_caches_is_committed),
         test_in_database(abort_drops_every_change),
         cmocka_unit_test(abort_of_null_is_fine),
         test_in_database(commit_counts_the_deleted_keys_that_were_there),

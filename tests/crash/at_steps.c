@@ -130,9 +130,10 @@ static void *change_in_thread(void *arg)
     return NULL;
 }
 
-/* `change` has had its first look, and waits for the lock, while `deed` is done under it. */
-static int change_behind(const struct fixture *fixture, int (*change)(lxdb *db),
-                         void (*deed)(lxdb *db))
+/* `change` has had its first look, and waits for the lock, while `harm` is done, which may be NULL,
+ * and then `deed` under the lock. */
+static int change_behind_harm(const struct fixture *fixture, int (*change)(lxdb *db),
+                              void (*harm)(const struct fixture *fixture), void (*deed)(lxdb *db))
 {
     int fd = open(in_directory(fixture, "test.lxdb-lock"), O_RDONLY | O_CLOEXEC);
     pid_t holder = stop_at(fixture, deed, "lock-taken", 1);
@@ -148,9 +149,17 @@ static int change_behind(const struct fixture *fixture, int (*change)(lxdb *db),
         assert_int_equal(pread(fd, &word, sizeof word, offsetof(struct lx_control_file, lock)),
                          sizeof word);
     close(fd);
+    if (harm != NULL)
+        harm(fixture);
     let_go(holder);
     assert_int_equal(pthread_join(thread, NULL), 0);
     return waiter.rc;
+}
+
+static int change_behind(const struct fixture *fixture, int (*change)(lxdb *db),
+                         void (*deed)(lxdb *db))
+{
+    return change_behind_harm(fixture, change, NULL, deed);
 }
 
 static int create_key(lxdb *db)
@@ -171,6 +180,11 @@ static int update_key(lxdb *db)
 static void write_key(lxdb *db)
 {
     child_require_code(lxdb_write(db, "key", 3, "theirs", 6), LXDB_OK, "write");
+}
+
+static void write_other(lxdb *db)
+{
+    child_require_code(lxdb_write(db, "other", 5, "2", 1), LXDB_OK, "write");
 }
 
 static void remove_key(lxdb *db)
@@ -232,6 +246,32 @@ static void update_in_a_segment_that_is_split_meanwhile_is_seen(void **state)
     check_count(fixture->db, 2501);
     assert_ok(lxdb_stat(fixture->db, &info));
     assert_int_equal(info.generation, 1); /* and no index had to be made anew for that */
+}
+
+static uint64_t record_of_key; /* its offset */
+
+static void kill_record_of_key(const struct fixture *fixture)
+{
+    int fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "", 1, (off_t)record_of_key), 1);
+    close(fd);
+}
+
+static void update_of_a_record_whose_status_byte_is_damaged_meanwhile_is_done(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_stat_info info;
+
+    put(fixture->db, "other", "1");
+    assert_ok(lxdb_stat(fixture->db, &info));
+    record_of_key = info.position; /* in a first generation positions are offsets */
+    put(fixture->db, "key", "before");
+    assert_ok(change_behind_harm(fixture, update_key, kill_record_of_key, write_other));
+    check_value(fixture->db, "key", "ours");
+    check_value(fixture->db, "other", "2");
+    check_count(fixture->db, 2);
 }
 
 static void die_after_writing(const struct fixture *fixture)
@@ -893,6 +933,7 @@ int main(void)
         ended_in(fresh_database, delete_of_what_is_deleted_meanwhile_is_notfound),
         ended_in(fresh_database, update_of_what_is_replaced_meanwhile_replaces_that),
         ended_in(fresh_database, update_in_a_segment_that_is_split_meanwhile_is_seen),
+        ended_in(fresh_database, update_of_a_record_whose_status_byte_is_damaged_meanwhile_is_done),
         ended_in(fresh_database, peek_many_beside_a_stopped_publisher_sees_no_part_of_a_batch),
         ended_in(fresh_database, peek_many_during_a_whole_batch_sees_all_or_none),
         ended_in(fresh_database, iteration_beside_a_stopped_publisher_has_the_whole_batch),

@@ -145,6 +145,22 @@ static void replay_of_a_put_keeps_its_expiry(void **state)
     check_missing(fixture->db, "key");
 }
 
+static void changes_of_an_expired_key_are_those_of_a_missing_one(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "other", "1");
+    leave_committed_put(fixture, PAST_MS);
+    put(fixture->db, "other", "2");
+    assert_code(lxdb_update(fixture->db, "key", 3, "new", 3), LXDB_NOTFOUND);
+    assert_code(lxdb_delete(fixture->db, "key", 3), LXDB_NOTFOUND);
+    check_missing(fixture->db, "key");
+    assert_ok(lxdb_create(fixture->db, "key", 3, "new", 3));
+    check_value(fixture->db, "key", "new");
+    assert_code(lxdb_create(fixture->db, "key", 3, "newer", 5), LXDB_EXISTS);
+    check_count(fixture->db, 2);
+}
+
 static void replay_of_a_put_that_has_not_expired_shows_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -164,6 +180,7 @@ int main(void)
         test_in_directory(compaction_in_a_session_keeps_the_expiry),
         test_in_directory(compaction_again_keeps_the_expiry),
         test_in_database(replay_of_a_put_keeps_its_expiry),
+        test_in_database(changes_of_an_expired_key_are_those_of_a_missing_one),
         test_in_database(replay_of_a_put_that_has_not_expired_shows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
