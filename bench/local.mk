@@ -1,12 +1,39 @@
 # SPDX-License-Identifier: MIT
-# The benches: opt-in. `make bench-programs` builds them, `make bench` also runs them, with the
-# options in TABLE_FLAGS and BENCH_FLAGS.
+# The benches: opt-in. `make bench` builds those programs whose libraries are there; each `make
+# bench-NAME` runs one.
 
 EXTRA_PROGRAMS += bench/table
 bench_table_SOURCES = bench/common.c bench/common.h bench/table.c
 bench_table_LDADD = liblxdb.la
 bench_programs = bench/table$(EXEEXT)
 
+# Google Benchmark behind a C interface. Compiled by a rule of its own: automake would want a C++
+# compiler of everybody.
+EXTRA_DIST += bench/gbench.cc bench/gbench.h
+if HAVE_GBENCH
+CLEANFILES += bench/gbench.$(OBJEXT)
+bench/gbench.$(OBJEXT): bench/gbench.cc bench/gbench.h
+	@$(MKDIR_P) bench
+	$(AM_V_GEN)$(CXX) -std=c++14 -Wall -Wextra -iquote $(top_srcdir) $(CPPFLAGS) $(GBENCH_CFLAGS) \
+		$(CXXFLAGS) -c -o $@ $(srcdir)/bench/gbench.cc
+
+# The time of each operation, by number of keys.
+EXTRA_PROGRAMS += bench/ops
+bench_ops_SOURCES = \
+	bench/common.c \
+	bench/common.h \
+	bench/engine.h \
+	bench/gbench.h \
+	bench/op.c \
+	bench/op.h \
+	bench/ops.c \
+	bench/workload.c \
+	bench/workload.h
+bench_ops_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(GBENCH_LIBS)
+bench_programs += bench/ops$(EXEEXT)
+endif
+
+# Beside LMDB: `make bench-lmdb`, with the options in LMDB_FLAGS.
 if HAVE_LMDB
 EXTRA_PROGRAMS += bench/lmdb
 bench_lmdb_SOURCES = \
@@ -54,17 +81,16 @@ bench_programs += bench/space$(EXEEXT)
 
 CLEANFILES += $(bench_programs)
 
-bench-programs: $(bench_programs)
-
 bench: $(bench_programs)
-	./bench/table$(EXEEXT) $(TABLE_FLAGS)
-if HAVE_LMDB
-	./bench/lmdb$(EXEEXT) $(BENCH_FLAGS)
-else
-	@echo 'the comparison needs LMDB: apt-get install liblmdb-dev, then configure again' >&2
+if !HAVE_GBENCH
+	@echo 'bench: built without Google Benchmark: apt-get install g++ libbenchmark-dev,' \
+		'then configure again' >&2
 endif
+
+bench-lmdb: bench/lmdb$(EXEEXT)
+	./bench/lmdb$(EXEEXT) $(LMDB_FLAGS)
 
 bench-space: bench/space$(EXEEXT)
 	./bench/space$(EXEEXT) $(SPACE_FLAGS)
 
-.PHONY: bench bench-programs bench-space
+.PHONY: bench bench-lmdb bench-space

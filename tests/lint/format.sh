@@ -11,7 +11,7 @@ case $("$CLANG_FORMAT" --version 2>/dev/null) in
     exit 0
     ;;
 esac
-files=$(find lib tools tests bench fuzz docs -type f -name '*.[ch]' | sort)
+files=$(find lib tools tests bench fuzz docs -type f \( -name '*.[ch]' -o -name '*.cc' \) | sort)
 # shellcheck disable=SC2086 # a list of words
 set -- $files
 "$CLANG_FORMAT" --style=file --dry-run -Werror "$@"
