@@ -3,8 +3,8 @@
 # bench-NAME` runs one.
 
 EXTRA_PROGRAMS += bench/table
-bench_table_SOURCES = bench/common.c bench/common.h bench/table.c
-bench_table_LDADD = liblxdb.la
+bench_table_SOURCES = bench/common.c bench/common.h bench/rows.c bench/rows.h bench/table.c
+bench_table_LDADD = liblxdb.la $(CJSON_LIBS)
 bench_programs = bench/table$(EXEEXT)
 
 # Google Benchmark behind a C interface. Compiled by a rule of its own: automake would want a C++
@@ -31,6 +31,18 @@ bench_ops_SOURCES = \
 	bench/workload.h
 bench_ops_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(GBENCH_LIBS)
 bench_programs += bench/ops$(EXEEXT)
+
+# The table of the Python original.
+EXTRA_PROGRAMS += bench/readme
+bench_readme_SOURCES = \
+	bench/common.c \
+	bench/common.h \
+	bench/gbench.h \
+	bench/readme.c \
+	bench/rows.c \
+	bench/rows.h
+bench_readme_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(CJSON_LIBS) $(GBENCH_LIBS)
+bench_programs += bench/readme$(EXEEXT)
 endif
 
 # Beside LMDB: `make bench-lmdb`, with the options in LMDB_FLAGS.
