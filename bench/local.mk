@@ -45,6 +45,30 @@ bench_readme_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(CJSON_LIBS) $(GBENCH_LI
 bench_programs += bench/readme$(EXEEXT)
 endif
 
+# Instructions per operation, held against bench/costs.txt.
+EXTRA_PROGRAMS += bench/cost
+bench_cost_SOURCES = \
+	bench/common.c \
+	bench/common.h \
+	bench/cost.c \
+	bench/engine.h \
+	bench/op.c \
+	bench/op.h \
+	bench/workload.c \
+	bench/workload.h
+bench_cost_LDADD = liblxdb.la
+bench_programs += bench/cost$(EXEEXT)
+EXTRA_DIST += bench/cost.py bench/costs.txt
+COST = $(PYTHON) $(srcdir)/bench/cost.py
+COST_BUILD = $(srcdir)/bench/costs.txt $(LIBTOOL) --mode=execute -- \
+	'$(CC)' '$(LX_CPPFLAGS)' '$(LX_CFLAGS)' '$(CPPFLAGS)' '$(CFLAGS)'
+
+check-cost: bench/cost$(EXEEXT)
+	@$(COST) check $(COST_BUILD)
+
+update-cost: bench/cost$(EXEEXT)
+	@$(COST) update $(COST_BUILD)
+
 # Beside LMDB: `make bench-lmdb`, with the options in LMDB_FLAGS.
 if HAVE_LMDB
 EXTRA_PROGRAMS += bench/lmdb
@@ -105,4 +129,4 @@ bench-lmdb: bench/lmdb$(EXEEXT)
 bench-space: bench/space$(EXEEXT)
 	./bench/space$(EXEEXT) $(SPACE_FLAGS)
 
-.PHONY: bench bench-lmdb bench-space
+.PHONY: bench bench-lmdb bench-space check-cost update-cost
