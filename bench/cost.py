@@ -22,6 +22,7 @@ import concurrent.futures
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -201,6 +202,8 @@ def main():
     at = arguments.index("--")
     mode, path = arguments[:2]
     run = shlex.split(" ".join(arguments[2:at]))
+    if mode != "table" and shutil.which("valgrind") is None:
+        fail("there is no valgrind: apt-get install valgrind")
     build = build_of(arguments[at + 1:])
     if mode == "check":
         return check(path, run, build)

@@ -3,7 +3,14 @@
 # bench-NAME` runs one.
 
 EXTRA_PROGRAMS += bench/table
-bench_table_SOURCES = bench/common.c bench/common.h bench/rows.c bench/rows.h bench/table.c
+bench_table_SOURCES = \
+	bench/common.c \
+	bench/common.h \
+	bench/engine.h \
+	bench/rows.c \
+	bench/rows.h \
+	bench/rows_floor.h \
+	bench/table.c
 bench_table_LDADD = liblxdb.la $(CJSON_LIBS)
 bench_programs = bench/table$(EXEEXT)
 
@@ -17,7 +24,8 @@ bench/gbench.$(OBJEXT): bench/gbench.cc bench/gbench.h
 	$(AM_V_GEN)$(CXX) -std=c++14 -Wall -Wextra -iquote $(top_srcdir) $(CPPFLAGS) $(GBENCH_CFLAGS) \
 		$(CXXFLAGS) -c -o $@ $(srcdir)/bench/gbench.cc
 
-# The time of each operation, by number of keys.
+# The time of each operation, by number of keys: `make bench-ops`, with options of Google Benchmark
+# in OPS_FLAGS.
 EXTRA_PROGRAMS += bench/ops
 bench_ops_SOURCES = \
 	bench/common.c \
@@ -32,18 +40,64 @@ bench_ops_SOURCES = \
 bench_ops_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(GBENCH_LIBS)
 bench_programs += bench/ops$(EXEEXT)
 
-# The table of the Python original.
+# The table of the Python original: `make bench-readme`, with options of Google Benchmark in
+# README_FLAGS. Results are in bench/out; `make bench-docs` puts them into docs/.
 EXTRA_PROGRAMS += bench/readme
 bench_readme_SOURCES = \
 	bench/common.c \
 	bench/common.h \
+	bench/engine.h \
 	bench/gbench.h \
 	bench/readme.c \
 	bench/rows.c \
-	bench/rows.h
-bench_readme_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(CJSON_LIBS) $(GBENCH_LIBS)
+	bench/rows.h \
+	bench/rows_floor.c \
+	bench/rows_floor.h
+bench_readme_LDADD = bench/gbench.$(OBJEXT) liblxdb.la $(CJSON_LIBS) $(DEFLATE_LIBS) $(GBENCH_LIBS)
 bench_programs += bench/readme$(EXEEXT)
+
+bench-ops: bench/ops$(EXEEXT)
+	@$(MKDIR_P) bench/out
+	./bench/ops$(EXEEXT) --benchmark_repetitions=5 --benchmark_min_time=0.1 \
+		--benchmark_enable_random_interleaving=true --benchmark_out=bench/out/ops.json \
+		$(OPS_FLAGS) >bench/out/ops.log 2>&1 || { tail bench/out/ops.log; exit 1; }
+	$(PYTHON) $(srcdir)/bench/ops.py bench/out/ops.json >bench/out/ops.md
+	@cat bench/out/ops.md
+
+bench-readme: bench/readme$(EXEEXT)
+	@$(MKDIR_P) bench/out
+	$(srcdir)/bench/machine.sh '$(CC)' >bench/out/machine.md
+	./bench/readme$(EXEEXT) $(PYTHON) $(srcdir)/bench/pystore.py \
+		--benchmark_out=bench/out/report.json $(README_FLAGS) \
+		>bench/out/report.log 2>&1 || { tail bench/out/report.log; exit 1; }
+	$(PYTHON) $(srcdir)/bench/readme.py bench/out/report.json bench/out
+else
+bench-ops bench-readme:
+	@echo '$@ needs Google Benchmark: apt-get install g++ libbenchmark-dev,' \
+		'then configure again' >&2
+	@exit 1
 endif
+EXTRA_DIST += \
+	bench/docs.py \
+	bench/machine.sh \
+	bench/ops.py \
+	bench/plot/readme.gp \
+	bench/pystore.py \
+	bench/readme.py
+
+bench-docs: bench/cost$(EXEEXT)
+	@test -e bench/out/table.md && test -e bench/out/ops.md || \
+		{ echo 'bench-docs: first make bench-readme bench-ops' >&2; exit 1; }
+	$(COST) table $(COST_BUILD) >bench/out/costs.md
+	$(COST) functions $(COST_BUILD) >bench/out/functions.md
+	$(PYTHON) $(srcdir)/bench/docs.py $(srcdir)/docs/performance.md \
+		machine=bench/out/machine.md \
+		readme=bench/out/table.md \
+		ops=bench/out/ops.md \
+		costs=bench/out/costs.md \
+		functions=bench/out/functions.md
+	gnuplot -e "data = 'bench/out/table.tsv'; out = '$(srcdir)/docs/figures/readme'" \
+		$(srcdir)/bench/plot/readme.gp
 
 # Instructions per operation, held against bench/costs.txt.
 EXTRA_PROGRAMS += bench/cost
@@ -115,7 +169,7 @@ bench_space_LDADD += $(SQLITE_LIBS)
 endif
 bench_programs += bench/space$(EXEEXT)
 
-CLEANFILES += $(bench_programs)
+CLEANFILES += $(bench_programs) bench/out/*
 
 bench: $(bench_programs)
 if !HAVE_GBENCH
@@ -129,4 +183,4 @@ bench-lmdb: bench/lmdb$(EXEEXT)
 bench-space: bench/space$(EXEEXT)
 	./bench/space$(EXEEXT) $(SPACE_FLAGS)
 
-.PHONY: bench bench-lmdb bench-space check-cost update-cost
+.PHONY: bench bench-docs bench-lmdb bench-ops bench-readme bench-space check-cost update-cost

@@ -12,8 +12,8 @@ of a file. Only the standard library is used: struct, zlib, json, mmap.
 usage: pystore.py DIRECTORY RECORDS
 
 Reads names of rows from standard input, one a line, and answers each with one line: the seconds
-that the operations of the row took, a tab, and the check in words; or "failed", a tab, and the name.
-The rows are those of bench/rows.c, prepared and verified likewise.
+that the operations of the row took, a tab, and the check in words; or "failed", a tab, and the
+name. The rows are those of bench/rows.c, prepared and verified likewise.
 """
 import json
 import mmap

@@ -51,6 +51,7 @@ struct rows {
     struct text *results;   /* what a row read */
     char **texts;           /* what a row got from the library */
     cJSON **trees;
+    struct pair *pairs;
     size_t deleted; /* what a row's batch or clear said */
     lxdb_stat_info before;
 };
@@ -737,28 +738,34 @@ static char *verify_reopen(struct rows *rows)
 }
 
 const struct row row_table[ROWS] = {
-    {"create", ROW_PER_SECOND, 57640, prepare_create, run_create, verify_create},
-    {"read", ROW_PER_SECOND, 50174, prepare_read, run_read, verify_read},
-    {"update_same", ROW_PER_SECOND, 36456, prepare_update_same, run_update, verify_update},
-    {"update_diff", ROW_PER_SECOND, 16488, prepare_update_diff, run_update, verify_update},
-    {"write", ROW_PER_SECOND, 20844, prepare_write, run_write, verify_write},
-    {"delete", ROW_PER_SECOND, 33111, prepare_delete, run_delete, verify_delete},
-    {"typed_set", ROW_PER_SECOND, 17808, prepare_typed_set, run_typed_set, verify_typed_set},
-    {"typed_get", ROW_PER_SECOND, 23358, prepare_typed_get, run_typed_get, verify_typed_get},
-    {"batch_set", ROW_PER_SECOND, 28972, prepare_batch_set, run_batch_set, verify_batch_set},
-    {"batch_create", ROW_PER_SECOND, 32329, prepare_batch_create, run_batch_create,
+    {"create", ROW_PER_SECOND, 57640, FLOOR_PUT, prepare_create, run_create, verify_create},
+    {"read", ROW_PER_SECOND, 50174, FLOOR_GET, prepare_read, run_read, verify_read},
+    {"update_same", ROW_PER_SECOND, 36456, FLOOR_PUT, prepare_update_same, run_update,
+     verify_update},
+    {"update_diff", ROW_PER_SECOND, 16488, FLOOR_PUT, prepare_update_diff, run_update,
+     verify_update},
+    {"write", ROW_PER_SECOND, 20844, FLOOR_PUT, prepare_write, run_write, verify_write},
+    {"delete", ROW_PER_SECOND, 33111, FLOOR_DELETE, prepare_delete, run_delete, verify_delete},
+    {"typed_set", ROW_PER_SECOND, 17808, FLOOR_PUT, prepare_typed_set, run_typed_set,
+     verify_typed_set},
+    {"typed_get", ROW_PER_SECOND, 23358, FLOOR_GET, prepare_typed_get, run_typed_get,
+     verify_typed_get},
+    {"batch_set", ROW_PER_SECOND, 28972, FLOOR_PUT, prepare_batch_set, run_batch_set,
+     verify_batch_set},
+    {"batch_create", ROW_PER_SECOND, 32329, FLOOR_PUT, prepare_batch_create, run_batch_create,
      verify_batch_create},
-    {"batch_delete", ROW_PER_SECOND, 41750, prepare_batch_delete, run_batch_delete,
+    {"batch_delete", ROW_PER_SECOND, 41750, FLOOR_DELETE, prepare_batch_delete, run_batch_delete,
      verify_batch_delete},
-    {"ns_set", ROW_PER_SECOND, 18932, prepare_ns_set, run_ns_set, verify_ns_set},
-    {"ns_get", ROW_PER_SECOND, 21144, begin_with_space, run_ns_get, verify_ns_get},
-    {"ns_batch_set", ROW_PER_SECOND, 26658, prepare_ns_batch_set, run_ns_batch_set,
+    {"ns_set", ROW_PER_SECOND, 18932, FLOOR_PUT, prepare_ns_set, run_ns_set, verify_ns_set},
+    {"ns_get", ROW_PER_SECOND, 21144, FLOOR_GET, begin_with_space, run_ns_get, verify_ns_get},
+    {"ns_batch_set", ROW_PER_SECOND, 26658, FLOOR_PUT, prepare_ns_batch_set, run_ns_batch_set,
      verify_ns_batch_set},
-    {"ns_batch_delete", ROW_PER_SECOND, 41818, begin_with_space, run_ns_batch_delete,
+    {"ns_batch_delete", ROW_PER_SECOND, 41818, FLOOR_DELETE, begin_with_space, run_ns_batch_delete,
      verify_ns_batch_delete},
-    {"ns_clear", ROW_SECONDS, 0.1226, begin_with_space, run_ns_clear, verify_ns_clear},
-    {"compact", ROW_SECONDS, 1.2657, prepare_compact, run_compact, verify_compact},
-    {"reopen", ROW_SECONDS, 0.2876, prepare_reopen, run_reopen, verify_reopen},
+    {"ns_clear", ROW_SECONDS, 0.1226, FLOOR_DELETE, begin_with_space, run_ns_clear,
+     verify_ns_clear},
+    {"compact", ROW_SECONDS, 1.2657, FLOOR_COPY, prepare_compact, run_compact, verify_compact},
+    {"reopen", ROW_SECONDS, 0.2876, FLOOR_SCAN, prepare_reopen, run_reopen, verify_reopen},
 };
 
 /* ---- Typed rows from and to trees ------------------------------------------------------------ */
@@ -857,16 +864,18 @@ static void run_ns_batch_set_tree(struct rows *rows)
 }
 
 const struct row row_trees[ROW_TREES] = {
-    {"typed_set", ROW_PER_SECOND, 17808, prepare_typed_set_tree, run_typed_set_tree,
+    {"typed_set", ROW_PER_SECOND, 17808, FLOOR_PUT, prepare_typed_set_tree, run_typed_set_tree,
      verify_typed_set},
-    {"typed_get", ROW_PER_SECOND, 23358, prepare_typed_get_tree, run_typed_get_tree,
+    {"typed_get", ROW_PER_SECOND, 23358, FLOOR_GET, prepare_typed_get_tree, run_typed_get_tree,
      verify_typed_get_tree},
-    {"batch_set", ROW_PER_SECOND, 28972, prepare_batch_set_tree, run_batch_set_tree,
+    {"batch_set", ROW_PER_SECOND, 28972, FLOOR_PUT, prepare_batch_set_tree, run_batch_set_tree,
      verify_batch_set},
-    {"ns_set", ROW_PER_SECOND, 18932, prepare_ns_set_tree, run_ns_set_tree, verify_ns_set},
-    {"ns_get", ROW_PER_SECOND, 21144, prepare_ns_get_tree, run_ns_get_tree, verify_ns_get_tree},
-    {"ns_batch_set", ROW_PER_SECOND, 26658, prepare_ns_batch_set_tree, run_ns_batch_set_tree,
-     verify_ns_batch_set},
+    {"ns_set", ROW_PER_SECOND, 18932, FLOOR_PUT, prepare_ns_set_tree, run_ns_set_tree,
+     verify_ns_set},
+    {"ns_get", ROW_PER_SECOND, 21144, FLOOR_GET, prepare_ns_get_tree, run_ns_get_tree,
+     verify_ns_get_tree},
+    {"ns_batch_set", ROW_PER_SECOND, 26658, FLOOR_PUT, prepare_ns_batch_set_tree,
+     run_ns_batch_set_tree, verify_ns_batch_set},
 };
 
 /* ---- Running a row --------------------------------------------------------------------------- */
@@ -881,6 +890,7 @@ struct rows *rows_open(const char *dir, size_t n)
     rows->results = bench_alloc(n, sizeof *rows->results);
     rows->texts = bench_alloc(n, sizeof *rows->texts);
     rows->trees = bench_alloc(n, sizeof *rows->trees);
+    rows->pairs = bench_alloc(n, sizeof *rows->pairs);
     begin_afresh(rows);
     return rows;
 }
@@ -896,6 +906,7 @@ void rows_close(struct rows *rows)
     free(rows->results);
     free(rows->texts);
     free(rows->trees);
+    free(rows->pairs);
     free(rows);
 }
 
@@ -917,4 +928,15 @@ double rows_run(struct rows *rows, const struct row *row)
 char *rows_verify(struct rows *rows, const struct row *row)
 {
     return row->verify(rows);
+}
+
+const struct pair *rows_pairs(struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct record *record = &rows->records[i];
+
+        rows->pairs[i] = (struct pair){record->key, record->key_len, record->value.bytes,
+                                       record->value.len};
+    }
+    return rows->pairs;
 }

@@ -9,8 +9,9 @@
 #ifndef LXDB_BENCH_ROWS_H
 #define LXDB_BENCH_ROWS_H
 
+#include "bench/rows_floor.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
 enum row_unit { ROW_PER_SECOND, ROW_SECONDS };
 
@@ -21,6 +22,7 @@ struct row {
     const char *name;
     enum row_unit unit;
     double published; /* of lxcore 0.1.0 for 10,000 records, on its author's machine */
+    enum floor_kind floor;
     void (*prepare)(struct rows *rows);
     void (*run)(struct rows *rows);
     /* The check in words, to be freed with free(), or NULL if it failed. */
@@ -46,5 +48,8 @@ double rows_run(struct rows *rows, const struct row *row);
 /* Whether the database and what was read from it are as they must be, in words; NULL: they are not.
  */
 char *rows_verify(struct rows *rows, const struct row *row);
+
+/* The records that a prepared row stores or reads, n of them, until it is prepared again. */
+const struct pair *rows_pairs(struct rows *rows);
 
 #endif

@@ -3,8 +3,8 @@
  * bench/table: the throughput table of lxcore 0.1.0, the Python original, with lxdb beside it.
  *
  * Each row is timed once, over its operations and nothing else, and verified; the check is printed
- * with it. A check that fails makes the exit status 1. The original's figures were published for its
- * author's machine: the ratios say what to expect, not what one machine does. For figures that
+ * with it. A check that fails makes the exit status 1. The original's figures were published for
+ * its author's machine: the ratios say what to expect, not what one machine does. For figures that
  * repeat, with a Python store on the same machine, see bench/readme.
  */
 #include "bench/common.h"

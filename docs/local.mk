@@ -26,7 +26,11 @@ dist_doc_DATA += \
 	docs/architecture.md \
 	docs/concurrency.md \
 	docs/durability.md \
-	docs/format.md
+	docs/format.md \
+	docs/performance.md
+
+figuresdir = $(docdir)/figures
+dist_figures_DATA = docs/figures/readme.png docs/figures/readme.svg
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
