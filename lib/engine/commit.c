@@ -722,7 +722,7 @@ int lx_modify(lx_core *core, lx_change *change,
             return rc;
         rc = find_under_lock(&writer, change);
         if (rc == LXDB_OK && change->found)
-            rc = lx_log_entry(&writer.view->log, change->old_slot & LX_SLOT_OFFSET_MASK, &entry);
+            rc = lx_log_look(&writer.view->log, change->old_slot & LX_SLOT_OFFSET_MASK, &entry);
         if (rc == LXDB_CORRUPT)
             rc = lx_index_damaged(&writer.view->index, "a slot leads to no record");
         if (rc == LXDB_OK)

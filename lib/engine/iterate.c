@@ -60,7 +60,7 @@ int lx_cut_entry(const lx_cut *cut, size_t i, lx_entry *ret_entry)
     lx_view *view = cut->view;
     uint64_t slot = cut->slots[i], hash;
     lx_entry entry;
-    int rc = lx_log_entry(&view->log, offset_of(slot), &entry);
+    int rc = lx_log_look(&view->log, offset_of(slot), &entry);
 
     if (rc == LXDB_OK) {
         hash = lx_index_hash(&view->index, entry.key, entry.key_len);

@@ -74,19 +74,16 @@ static inline bool lx_keys_equal(const uint8_t *a, const uint8_t *b, size_t len)
     return differs == 0;
 }
 
-/* The slow half of lx_log_match(): not a plain record of this key length. */
+/* The slow half of lx_log_look(): not a plain record, or not in what is mapped. */
 int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry);
 
-/* Whether the slot value `off` leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another
- * key, LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no record. */
-static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_t key_len,
-                               lx_entry *ret_entry)
+/* What the slot value `off` leads to. LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no
+ * record. */
+static inline int lx_log_look(lx_log *log, uint64_t off, lx_entry *ret_entry)
 {
     /* relaxed: a smaller value only sends us the slow way */
     uint64_t length = atomic_load_explicit(&log->length, memory_order_relaxed);
     const uint8_t *p = log->map.base + off;
-    lx_entry entry;
-    int rc;
 
     if (LX_LIKELY(off < length && length - off >= LX_RECORD_HEADER)) {
         /* a writer may kill the record meanwhile */
@@ -98,8 +95,6 @@ static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_
         /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
         if (LX_LIKELY(size <= length - off && k != 0 &&
                       (status == 1 || (status == 0 && k != LX_CONTROL_KEY_LEN)))) {
-            if (k != key_len || !lx_keys_equal(p + LX_RECORD_HEADER, key, key_len))
-                return LXDB_NOTFOUND;
             ret_entry->off = ret_entry->record = off;
             ret_entry->len = size;
             ret_entry->key = p + LX_RECORD_HEADER;
@@ -110,10 +105,19 @@ static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_
             return LXDB_OK;
         }
     }
-    rc = lx_log_entry(log, off, &entry);
-    if (rc != LXDB_OK)
+    return lx_log_entry(log, off, ret_entry);
+}
+
+/* Whether it leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another key, or as above. */
+static inline int lx_log_match(lx_log *log, uint64_t off, const void *key, size_t key_len,
+                               lx_entry *ret_entry)
+{
+    lx_entry entry;
+    int rc = lx_log_look(log, off, &entry);
+
+    if (LX_UNLIKELY(rc != LXDB_OK))
         return rc;
-    if (entry.key_len != key_len || memcmp(entry.key, key, key_len) != 0)
+    if (entry.key_len != key_len || !lx_keys_equal(entry.key, key, key_len))
         return LXDB_NOTFOUND;
     *ret_entry = entry;
     return LXDB_OK;
