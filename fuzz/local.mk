@@ -137,6 +137,17 @@ fuzz_afl_api_SOURCES = fuzz/api.c $(fuzz_mirror) $(fuzz_afl)
 fuzz_afl_api_LDFLAGS = $(fuzz_scratch_ldflags)
 fuzz_afl_api_LDADD = lib/libcore.la
 
+FUZZ_TARGETS += index
+check_PROGRAMS += fuzz/index
+EXTRA_PROGRAMS += fuzz/afl_index
+TESTS += fuzz/index
+fuzz_index_SOURCES = fuzz/index.c $(fuzz_scratch) $(fuzz_replay)
+fuzz_index_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_index_LDADD = lib/libcore.la
+fuzz_afl_index_SOURCES = fuzz/index.c $(fuzz_scratch) $(fuzz_afl)
+fuzz_afl_index_LDFLAGS = $(fuzz_scratch_ldflags)
+fuzz_afl_index_LDADD = lib/libcore.la
+
 # ---- Building and running ------------------------------------------------------------------------
 
 # The inputs are many and small; their names are not listed one by one.
