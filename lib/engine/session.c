@@ -12,6 +12,9 @@
  * by a death, before the watermark is set. They are done in chunks, between which the writer lock
  * is let go; whoever takes it next goes on, from a fresh look at the log. Files that this library
  * closed need none of it.
+ *
+ * INV-1  What is live is read from the log: the index is a cache, and a key that damage hides in it
+ *        must not die.
  */
 #include "base/crc.h"
 #include "engine/view.h"
@@ -24,10 +27,11 @@
  * then all holds together take at most twice as long as they must. */
 #define HOLD_NS 100000000u
 
-/* The last record of every key in the order of the log, dead or alive, in an index of its own. */
+/* By the log, each in an index of its own: the last record of every key, dead or alive, and the one
+ * that is its value. */
 struct agree {
     lx_view *view;
-    lx_index last;
+    lx_index last, live;
     uint64_t done;
     uint64_t until_ns;
     uint64_t at; /* tail: where the next record goes */
@@ -40,26 +44,37 @@ static bool has_no_say(const lx_scan_event *event)
            (event->record.born == 0 && event->record.value_len != 0);
 }
 
-static int note_last(void *arg, const lx_scan_event *event)
+/* Let the slot of a record's key in a private index lead to `off`; 0: nowhere. */
+static int note(struct agree *agree, lx_index *index, const lx_record *record, uint64_t off)
+{
+    uint64_t hash = lx_index_hash(index, record->key, record->key_len);
+    lx_found found;
+    int rc = lx_index_find(index, &agree->view->log, record->key, record->key_len, hash, &found);
+
+    if (rc == LXDB_OK && off != 0)
+        lx_index_replace(found.at, off);
+    else if (rc == LXDB_OK)
+        lx_index_remove(found.at);
+    if (rc != LXDB_NOTFOUND || off == 0)
+        return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
+    rc = lx_index_make_room_for_one(index, &agree->view->log, hash);
+    if (rc == LXDB_OK && !lx_index_insert(index, hash, off))
+        rc = lx_fail(LXDB_NOMEM, "out of memory");
+    return rc;
+}
+
+static int note_record(void *arg, const lx_scan_event *event)
 {
     struct agree *agree = arg;
-    lx_found found;
-    uint64_t hash;
     int rc;
 
     if (has_no_say(event))
         return LXDB_OK;
-    hash = lx_index_hash(&agree->last, event->record.key, event->record.key_len);
-    rc = lx_index_find(&agree->last, &agree->view->log, event->record.key, event->record.key_len,
-                       hash, &found);
-    if (rc == LXDB_OK) {
-        lx_index_replace(found.at, event->record.off);
-        return LXDB_OK;
-    }
-    if (rc == LXDB_NOTFOUND)
-        rc = lx_index_make_room_for_one(&agree->last, &agree->view->log, hash);
-    if (rc == LXDB_OK && !lx_index_insert(&agree->last, hash, event->record.off))
-        rc = lx_fail(LXDB_NOMEM, "out of memory");
+    rc = note(agree, &agree->last, &event->record, event->record.off);
+    if (rc == LXDB_OK && event->effect == LX_EFFECT_PUT)
+        rc = note(agree, &agree->live, &event->record, event->slot);
+    else if (rc == LXDB_OK && event->effect == LX_EFFECT_DELETE)
+        rc = note(agree, &agree->live, &event->record, 0);
     return rc;
 }
 
@@ -150,6 +165,8 @@ static int write_again(struct fix *fix, const lx_entry *entry)
         rc = lx_index_make_room(&view->index, &view->log, hash, 0, &moved);
     if (rc == LXDB_OK)
         rc = lx_index_find(&view->index, &view->log, entry->key, entry->key_len, hash, &found);
+    if (rc == LXDB_NOTFOUND)
+        rc = lx_index_damaged(&view->index, "a key is missing");
     if (rc != LXDB_OK)
         return rc;
     lx_index_replace(found.at, slot);
@@ -170,8 +187,8 @@ static int fix_event(void *arg, const lx_scan_event *event)
 
     if (has_no_say(event))
         return LXDB_OK;
-    rc = lx_index_find(&view->index, &view->log, record->key, record->key_len,
-                       lx_index_hash(&view->index, record->key, record->key_len), &live);
+    rc = lx_index_find(&agree->live, &view->log, record->key, record->key_len,
+                       lx_index_hash(&agree->live, record->key, record->key_len), &live);
     is_live = rc == LXDB_OK;
     if (rc != LXDB_OK && rc != LXDB_NOTFOUND)
         return rc;
@@ -197,7 +214,7 @@ static int fix_event(void *arg, const lx_scan_event *event)
 static int agree_chunk(lx_writer *writer)
 {
     struct lx_control_block *block = writer->block;
-    struct agree agree = {.view = writer->view, .last = {.fd = -1}};
+    struct agree agree = {.view = writer->view, .last = {.fd = -1}, .live = {.fd = -1}};
     struct fix fix = {&agree, writer};
     lx_scan scan = {0};
     int rc;
@@ -220,7 +237,9 @@ static int agree_chunk(lx_writer *writer)
         return rc;
     rc = lx_index_make(-1, "private index", scan.records, &agree.last);
     if (rc == LXDB_OK)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, note_last, &agree);
+        rc = lx_index_make(-1, "private index", scan.records, &agree.live);
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, note_record, &agree);
     took = lx_now_ns() - started;
     agree.until_ns = lx_now_ns() + (took > HOLD_NS ? took : HOLD_NS);
     if (rc == LXDB_OK)
@@ -230,6 +249,7 @@ static int agree_chunk(lx_writer *writer)
     else if (rc == LXDB_OK)
         atomic_store(&block->agreed, 1);
     lx_index_close(&agree.last);
+    lx_index_close(&agree.live);
     lx_scan_free(&scan);
     return rc;
 }
