@@ -236,7 +236,7 @@ static void harm(const uint8_t bytes[8], struct copy *index, struct copy *lock, 
         mix(index, slot_at(place), slot_at(value), how & 1);
         break;
     case 5:
-        hit(index, place % (index->len / 8) * 8, 8, how, value);
+        hit(index, place % (good_index.len / 8) * 8, 8, how, value);
         break;
     case 6:
         hit(lock, place % (LX_CONTROL_SIZE / 8) * 8, how & 1 ? 8 : 4, how, value);

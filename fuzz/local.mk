@@ -156,15 +156,24 @@ EXTRA_DIST += \
 	fuzz/corpus \
 	fuzz/command.dict \
 	fuzz/json.dict \
+
+	fuzz/coverage.sh \
 	fuzz/lxdb.dict \
+	fuzz/planted \
+	fuzz/planted.sh \
 	fuzz/reach.txt \
 	fuzz/regressions \
 	fuzz/report \
-	fuzz/run
+	fuzz/run \
+	fuzz/unreached.txt
 
-.PHONY: fuzz fuzz-programs fuzz-targets
+.PHONY: fuzz fuzz-coverage fuzz-programs fuzz-targets
 fuzz:
 	@$(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(top_srcdir)/fuzz/build.sh
+
+fuzz-coverage:
+	@$(AM_TESTS_ENVIRONMENT) CC='$(CC)' MAKE='$(MAKE)' PYTHON='$(PYTHON)' \
+	$(top_srcdir)/fuzz/coverage.sh
 
 # In a build tree whose compiler is afl-clang-fast.
 fuzz-programs: $(FUZZ_FOR_AFL)

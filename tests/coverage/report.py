@@ -15,7 +15,9 @@ was covered after all, is a fault of the list.
 
 In the files of STRICT every branch must be covered; in all of lib/ so many percent as LEAST says.
 
-Usage: report.py [--missing] SOURCE-DIR BUILD-DIR
+With --only, those files alone are looked at, and every branch of them must be covered.
+
+Usage: report.py [--missing] [--only=FILE,...] [--unreached=FILE] SOURCE-DIR BUILD-DIR
 """
 import argparse
 import collections
@@ -146,11 +148,20 @@ def ranges(numbers):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--missing", action="store_true", help="show every line that misses some")
+    parser.add_argument("--only", default="", help="these files alone, and all of them")
+    parser.add_argument("--unreached", default="", help="one more list like " + UNREACHABLE)
     parser.add_argument("source")
     parser.add_argument("build")
     options = parser.parse_args()
     files = read_counts(options.source, options.build)
     entries = read_unreachable(os.path.join(options.source, UNREACHABLE))
+    if options.unreached:
+        entries += read_unreachable(options.unreached)
+    strict = STRICT
+    if options.only:
+        strict = set(options.only.split(","))
+        files = {path: lines for path, lines in files.items() if path in strict}
+        entries = [entry for entry in entries if entry[1] in strict]
     faults = leave_out(files, entries)
     sums = collections.Counter()
 
@@ -164,11 +175,11 @@ def main():
               f"{taken:>5} of {total:>4} {share(taken, total):>5.1f}%  "
               + ranges(n for n, line in sorted(lines.items()) if line.count == 0))
         for number, line in sorted(lines.items()):
-            if line.missed() > line.unreachable and (path in STRICT or options.missing):
+            if line.missed() > line.unreachable and (path in strict or options.missing):
                 missed = line.missed() - line.unreachable
                 text = f"{path}:{number}: {missed} not taken: {line.text.strip()}"
                 print("    " + text)
-                if path in STRICT:
+                if path in strict:
                     faults.append(text)
 
     left_out = sum(line.unreachable for lines in files.values() for line in lines.values())
@@ -179,7 +190,7 @@ def main():
               f"{LEAST[what]:.0f} % are needed")
         if percent < LEAST[what]:
             faults.append(f"too few {what} of lib/")
-    missing = STRICT - set(files)
+    missing = strict - set(files)
     faults += [f"no counts of {path}" for path in sorted(missing)]
     if faults:
         print("\nNot covered well enough:")
