@@ -21,6 +21,7 @@
 #include "lxdb.h"
 #include "tests/crash/simdisk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -341,6 +342,22 @@ static void next_op(void)
 
 /* ---- a level --------------------------------------------------------------------------------- */
 
+/* FUZZ_IMAGES, set: the folder for every image that is judged. They are seeds of `scan`. */
+static void keep_image(size_t used)
+{
+    static unsigned number;
+    const char *folder = getenv("FUZZ_IMAGES");
+    char path[400];
+    FILE *file;
+
+    if (folder == NULL)
+        return;
+    snprintf(path, sizeof path, "%s/powerloss_%04u", folder, number++);
+    file = fopen(path, "wb");
+    FUZZ_CHECK(file != NULL && fwrite(image, 1, used, file) == used && fclose(file) == 0, "%s",
+               path);
+}
+
 /* What the image of a cut reads as; it has to be one of the states that it may be. */
 static unsigned judge(struct sim_choice choice, bool *ret_there)
 {
@@ -360,6 +377,7 @@ static unsigned judge(struct sim_choice choice, bool *ret_there)
         FUZZ_CHECK(scan.ordered || scan.cut_bytes == 0 || run.torn, "a closed image is cut");
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, see, &state);
         FUZZ_CHECK(rc == LXDB_OK, "the walk of an image: %d", rc);
+        keep_image(used);
         fuzz_reached(scan.ordered ? "crashed images" : "closed images");
         if (scan.cut_bytes != 0)
             fuzz_reached("images with something to cut");

@@ -57,6 +57,24 @@ static int plan(const uint8_t *data, size_t len, bool credit, lx_scan *ret_scan)
     return rc;
 }
 
+static int stop_at_once(void *arg, uint64_t done)
+{
+    (void)arg;
+    (void)done;
+    return 1;
+}
+
+/* One that is told to stop as soon as it asks: it stops, or had no reason to ask. */
+static void check_stop(const uint8_t *data, size_t len)
+{
+    lx_scan scan = {0};
+    int rc = lx_scan_plan_credit(data, len, 0, stop_at_once, NULL, &scan);
+
+    FUZZ_CHECK(rc == LXDB_OK || rc == LXDB_BUSY, "told to stop, the plan ends with %d", rc);
+    fuzz_reached(rc == LXDB_OK ? "plans that need not ask" : "plans that are stopped");
+    lx_scan_free(&scan);
+}
+
 static void check_plan(const lx_scan *scan, const struct naive *naive)
 {
     FUZZ_CHECK(scan->blank == naive->blank && scan->ordered == naive->crashed &&
@@ -155,6 +173,8 @@ static void compare(const uint8_t *data, size_t len, bool credit, const struct n
     if (rc != LXDB_OK)
         return;
     check_plan(&scan, naive);
+    if (!credit)
+        check_stop(data, len);
     rc = lx_scan_walk(&scan, LX_HEADER_SIZE, check_event, &walk);
     FUZZ_CHECK(rc == LXDB_OK && walk.n == naive->n_records,
                "the walk ends with %d after %zu of %zu", rc, walk.n, naive->n_records);
