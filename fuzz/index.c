@@ -3,7 +3,8 @@
  * Damage to the index and the lock file beside a good log. The log and its index are made once; for
  * each input they are copied, harmed and used. The input:
  *
- *     0   1  modulo 4, when and how (enum when); bit 2: the helper files are kept at the close
+ *     0   1  modulo 4, when and how (enum when); bit 2: the helper files are kept at the close;
+ *            bit 3: the log is that of a crashed session, of which all was flushed
  *     1   1  n, modulo HARMS + 1
  *     2   8n harms: kind, place (2), how, value (4)
  *         3  each, to the end: operations: what, key (2)
@@ -17,6 +18,8 @@
  * That probes are bounded shows in that every input ends: nobody else changes the index, so nothing
  * that is looked at twice may differ.
  */
+#include "base/byteorder.h"
+#include "format/header.h"
 #include "fuzz/driver.h"
 #include "fuzz/scratch.h"
 #include "lxdb.h"
@@ -276,10 +279,10 @@ static struct copy map_index(void)
     return copy;
 }
 
-/* Make the index that was put beside the data file one of this data file. */
-static void seal(void)
+/* Make the index that was put beside the data file one of this data file. What of `seal` was
+ * harmed stays so. */
+static void seal(struct lx_index_seal seal)
 {
-    struct lx_index_seal seal = good_seal;
     lx_file_info info;
     char path[400];
     lx_index index;
@@ -287,8 +290,10 @@ static void seal(void)
 
     FUZZ_CHECK(fd >= 0 && lx_file_info_get(fd, scratch_path, &info) == LXDB_OK, "%s", scratch_path);
     close(fd);
-    seal.data = info.id;
-    seal.data_change_ns = info.change_ns;
+    if (lx_file_id_equal(&seal.data, &good_seal.data))
+        seal.data = info.id;
+    if (seal.data_change_ns == good_seal.data_change_ns)
+        seal.data_change_ns = info.change_ns;
     snprintf(path, sizeof path, "%s-index", scratch_path);
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (lx_index_open(fd, path, true, &index) != LXDB_OK) {
@@ -311,10 +316,11 @@ static void unseal_entries(struct copy *index)
     memcpy(index->bytes + good_directory, &entry, 8);
 }
 
-static void prepare(enum when when, const uint8_t *harms, unsigned n)
+static void prepare(enum when when, bool crashed, const uint8_t *harms, unsigned n)
 {
     static uint8_t control[LX_CONTROL_SIZE];
     struct copy index = {malloc(good_index.len), good_index.len}, lock = {control, sizeof control};
+    struct lx_index_seal with = good_seal;
 
     FUZZ_CHECK(index.bytes != NULL, "out of memory");
     memcpy(index.bytes, good_index.bytes, index.len);
@@ -323,14 +329,18 @@ static void prepare(enum when when, const uint8_t *harms, unsigned n)
         harm_all(harms, n, &index, &lock, false);
     if (when == WHEN_RESEALED)
         unseal_entries(&index);
+    if (when == WHEN_RESEALED && index.len >= sizeof(struct lx_index_head))
+        memcpy(&with, index.bytes + offsetof(struct lx_index_head, seal), sizeof with);
     scratch_clear();
+    lx_put32(good_data.bytes + LX_WATERMARK_OFFSET,
+             crashed ? lx_watermark_encode(good_data.len) : 0);
     scratch_write("", good_data.bytes, good_data.len);
     scratch_write("-index", index.bytes, index.len);
     if (when == WHEN_AWAY)
         scratch_write("-lock", lock.bytes, lock.len);
     free(index.bytes);
     if (when == WHEN_SEALED || when == WHEN_RESEALED)
-        seal();
+        seal(with);
     if (when == WHEN_SEALED) {
         struct copy mapped = map_index(), none = {NULL, 0};
 
@@ -547,7 +557,7 @@ int fuzz_one(uint8_t *data, size_t len)
     run.version = 1;
     for (unsigned i = 0; i < MADE; i++)
         run.keys[i].acked = run.keys[i].pending = i % 100 != 0;
-    prepare(when, harms, n);
+    prepare(when, first & 8, harms, n);
     run.lossy = when == WHEN_RESEALED;
     db = open_it(first & 4);
     if (when == WHEN_IN_USE) {
