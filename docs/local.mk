@@ -32,6 +32,9 @@ dist_doc_DATA += \
 figuresdir = $(docdir)/figures
 dist_figures_DATA = docs/figures/readme.png docs/figures/readme.svg
 
+	docs/fuzzing.md \
+	docs/format.md
+
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
 	docs/examples/agent_memory.c \

@@ -165,6 +165,7 @@ EXTRA_DIST += \
 	fuzz/regressions \
 	fuzz/report \
 	fuzz/run \
+	fuzz/seeds.py \
 	fuzz/unreached.txt
 
 .PHONY: fuzz fuzz-coverage fuzz-programs fuzz-targets

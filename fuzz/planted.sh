@@ -6,8 +6,8 @@
 # builds the copy for AFL++ and fuzzes the target that the patch names until the first crash, for
 # LIMIT seconds (600) at most. Prints how long each took; fails if one was not found.
 #
-# Before fuzzing the corpus itself is run: a bug that it shows is found, but nothing was learned of
-# the fuzzer, so that is said.
+# Inputs that show the bug as they are would teach nothing about the fuzzer: they are counted, and
+# left out of what it starts with.
 #
 # The copy stays in FUZZ_WORK (build/fuzz/planted), so that a later run only builds what differs.
 set -eu
@@ -43,7 +43,7 @@ plant()
 # run_patch PATCH: whether it was found.
 run_patch()
 {
-    local name target started log
+    local name target started log shown input
     name=$(basename "$1" .patch)
     target=$(field target "$1")
     log=$work/$name.log
@@ -52,14 +52,18 @@ run_patch()
         echo "$name: does not build: $log"
         return 1
     fi
+    shown=0
+    rm -rf "$work/corpus"
+    mkdir "$work/corpus"
     for input in "$work/tree/fuzz/corpus/$target"/*; do
-        if ! "$work/tree/build/fuzz/asan/fuzz/afl_$target" <"$input" >>"$log" 2>&1; then
-            echo "$name: found by $target, by its corpus alone ($(basename "$input"))"
-            return 0
+        if "$work/tree/build/fuzz/asan/fuzz/afl_$target" <"$input" >>"$log" 2>&1; then
+            cp "$input" "$work/corpus"
+        else
+            shown=$((shown + 1))
         fi
-    done
+    done 2>/dev/null
     started=$SECONDS
-    if FUZZ_FRESH=1 FUZZ_UNTIL_CRASH=1 FUZZ_OUT=$work/out \
+    if FUZZ_FRESH=1 FUZZ_UNTIL_CRASH=1 FUZZ_OUT=$work/out FUZZ_CORPUS=$work/corpus \
         "$work/tree/fuzz/run" "$target" "$limit" >>"$log" 2>&1; then
         echo "$name: NOT FOUND by $target in $((SECONDS - started)) s"
         return 1
@@ -68,8 +72,8 @@ run_patch()
         echo "$name: the fuzzer failed: $log"
         return 1
     fi
-    echo "$name: found by $target in $((SECONDS - started)) s:" \
-        "$(tail -n 3 "$log" | sed -n "s/^$target: //p")"
+    echo "$name: found by $target in $((SECONDS - started)) s;" \
+        "$shown inputs of its corpus, left out, show it as well"
     rm -rf "$work/out/findings/$target"
 }
 

@@ -103,6 +103,14 @@ def groups():
         save("crash_group_" + name, log.crashed(log.marks[1]))
     log = Log(A, group(2, len(two)), one, bad(b"k", b"v"), B)
     save("crash_group_rotten_below_w", log.crashed(log.marks[-1]))
+    for name, parts in {
+            "rotten": (group(1, mine, 7), bad(b"k", b"v"), A),
+            "of_another_length": (group(1, mine + 3, 7), one, A),
+            "of_a_marker": (group(1, len(marker(b"k")), 7), marker(b"k"), A),
+    }.items():
+        log = Log(one, *parts, B)
+        save("expiry_" + name, log)
+        save("crash_expiry_below_w_" + name, log.crashed(log.marks[-1]))
     save("group_in_a_closed_file", Log(group(1, mine, 1), one, marker(b"a"), pad(b"filler"), A))
     save("control_records_that_are_none",
          Log(record(b"\0lxdb", b"G", 0), record(b"\0lxdb", b"G" * 20, 0),
@@ -136,6 +144,26 @@ def watermarks():
             save(f"crash_{name}_{shift}_w_last", log.crashed(log.marks[-2], shift))
 
 
+def with_length(whole, key_len=None, value_len=None):
+    """A record in which a length is another."""
+    k, v = struct.unpack_from(">HI", whole, 1)
+    return struct.pack(">BHI", whole[0], k if key_len is None else key_len,
+                       v if value_len is None else value_len) + whole[7:]
+
+
+def astray():
+    """Damaged lengths that lead to a whole record in the value or key of their own record."""
+    inner = b"." * 6 + record(b"in", b"ner") + b"." * 20
+    for status in (0, 1):
+        for name, filler in (("", b""), ("_large", b"," * 700)):
+            save(f"astray_value_{status}{name}",
+                 Log(A, with_length(record(b"v", inner + filler, status), value_len=2), B, C))
+            save(f"astray_key_{status}{name}",
+                 Log(A, with_length(record(inner + filler, b"v", status), key_len=1), B, C))
+            save(f"astray_and_rotten_{status}{name}",
+                 Log(A, with_length(bad(b"v", inner + filler), value_len=2), B, C))
+
+
 def damage():
     into = record(b"v", b"." * 6 + record(b"in", b"ner") + b"." * 20)
     for name, parts in {
@@ -144,9 +172,9 @@ def damage():
             "key_length_0": (A, head(0, 5), b"fivexxxx", B),
             "length_beyond_the_file": (A, head(1, 1 << 31) + b"xyz1", B, C),
             "length_that_passes_32_bits": (A, head(9, (1 << 32) - 8) + b"x" * 30, B),
-            "length_into_a_value": (A, head(1, 14) + b"x" * 7, into, B),
-            "length_into_a_value_too_long": (A, head(1, 17) + record(b"x", b"1")[7:], into, B),
-            "length_of_key_into_a_value": (A, head(4, 11) + record(b"x", b"1")[7:], into, B),
+            "length_into_a_value": (A, head(1, 16) + b"x" * 7, into, B),
+            "length_into_a_value_too_long": (A, head(1, 17) + b"x" * 8, into, B),
+            "length_of_key_into_a_value": (A, head(4, 13) + b"x" * 7, into, B),
             "length_over_whole_records": (A, head(1, 2 + len(B + C)) + b"xyy" + b"crc.", B, C, A),
             "length_over_records_to_the_end": (A, head(1, 2 + len(B + C)) + b"xyy" + b"crc.", B,
                                                C),
@@ -168,6 +196,12 @@ def damage():
             "records_in_a_value": (A, bad(b"v", A + B + C), B),
             "file_in_a_value": (A, head(1, 1 << 30) + b"v" + A + B + C + b"crc.", B, A),
             "many_places": (A,) + (b"\xee" * 5, B) * 40,
+            "and_torn_end": (A, bad(b"x", b"yy"), B, BIG[:-30]),
+            "twice_and_torn_end": (A, bad(b"x", b"yy"), B, bad(b"z", b""), C, b"\xee" * 5, B,
+                                   BIG[:-30]),
+            "length_into_the_padding": (A, b"\xee" * 9, head(1, 30) + b"x", bytes(60)),
+            "large_record_in_a_value": (A, bad(b"v", b"." * 9 + BIG), B, C),
+            "last_record": (A, B, bad(b"x", b"yy")),
             "steps": (A, bad(b"x", b"yy") + bad(b"z", b""), B),
     }.items():
         log = Log(*parts)
@@ -206,6 +240,7 @@ def hostile(size=900):
 def main():
     groups()
     watermarks()
+    astray()
     damage()
     hostile()
     prefix = bytes.fromhex(sys.argv[2]) if len(sys.argv) > 2 else b""

@@ -100,15 +100,17 @@ def read_counts(source, build):
 
 
 def read_unreachable(path):
-    """Entries of `FILE: N: TEXT OF THE LINE`, each followed by its reason, indented."""
+    """Entries of `FILE: N: TEXT OF THE LINE`, or `FILE: N in M lines: TEXT` where M lines have that
+    text, each followed by its reason, indented."""
     entries = []
     with open(path, encoding="utf-8") as text:
         for number, line in enumerate(text, 1):
-            head = re.match(r"(lib/\S+): (\d+): (.+)$", line)
+            head = re.match(r"(lib/\S+): (\d+)(?: in (\d+) lines)?: (.+)$", line)
             if head:
-                entries.append([number, head[1], int(head[2]), head[3].strip(), ""])
+                entries.append([f"{path}:{number}: ", head[1], int(head[2]), int(head[3] or 1),
+                                head[4].strip(), ""])
             elif re.match(r" +\S", line) and entries:
-                entries[-1][4] += line
+                entries[-1][5] += line
             elif line.strip() and not line.startswith("#"):
                 raise SystemExit(f"{path}:{number}: neither an entry nor a reason: {line}")
     return entries
@@ -117,18 +119,21 @@ def read_unreachable(path):
 def leave_out(files, entries):
     """Take the branches that cannot be covered out of the count; the faults of the list."""
     faults = []
-    for number, path, branches, text, reason in entries:
-        where = f"{UNREACHABLE}:{number}: "
+    for where, path, branches, count, text, reason in entries:
         lines = [line for line in files.get(path, {}).values() if line.text.strip() == text]
         if not reason:
             faults.append(where + "no reason")
-        if len(lines) != 1:
+        if len(lines) != count:
             faults.append(where + f"{len(lines)} lines of {path} are: {text}")
             continue
-        if lines[0].missed() < branches + lines[0].unreachable:
-            faults.append(where + f"{branches} branches, of which only {lines[0].missed()} were "
-                          f"not taken: {text}")
-        lines[0].unreachable = min(lines[0].unreachable + branches, lines[0].missed())
+        missed = sum(line.missed() - line.unreachable for line in lines)
+        if missed < branches:
+            faults.append(where + f"{branches} branches, of which only {missed} were not taken: "
+                          f"{text}")
+        for line in lines:
+            part = min(branches, line.missed() - line.unreachable)
+            line.unreachable += part
+            branches -= part
     return faults
 
 
