@@ -27,13 +27,11 @@ dist_doc_DATA += \
 	docs/concurrency.md \
 	docs/durability.md \
 	docs/format.md \
+	docs/fuzzing.md \
 	docs/performance.md
 
 figuresdir = $(docdir)/figures
 dist_figures_DATA = docs/figures/readme.png docs/figures/readme.svg
-
-	docs/fuzzing.md \
-	docs/format.md
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \

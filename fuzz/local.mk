@@ -153,11 +153,10 @@ fuzz_afl_index_LDADD = lib/libcore.la
 # The inputs are many and small; their names are not listed one by one.
 EXTRA_DIST += \
 	fuzz/build.sh \
-	fuzz/corpus \
 	fuzz/command.dict \
-	fuzz/json.dict \
-
+	fuzz/corpus \
 	fuzz/coverage.sh \
+	fuzz/json.dict \
 	fuzz/lxdb.dict \
 	fuzz/planted \
 	fuzz/planted.sh \
