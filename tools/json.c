@@ -308,12 +308,10 @@ void json_quote(struct buffer *out, const char *text, size_t len)
             const char escape[] = {'\\', *text};
 
             buffer_add(out, escape, sizeof(escape));
-        } else if (*text == '\n') {
-            buffer_add_text(out, "\\n");
-        } else if (*text == '\t') {
-            buffer_add_text(out, "\\t");
-        } else if (*text == '\r') {
-            buffer_add_text(out, "\\r");
+        } else if (*text >= '\b' && *text <= '\r' && *text != '\v') {
+            const char escape[] = {'\\', "btn?fr"[*text - '\b']};
+
+            buffer_add(out, escape, sizeof(escape));
         } else {
             const char escape[] = {'\\', 'u', '0', '0', hex[*text >> 4], hex[*text & 15]};
 

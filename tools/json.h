@@ -26,8 +26,8 @@ const char *json_value_end(const char *at, const char *end);
  * value without that. */
 bool json_check(const char *text, size_t len, const char **ret_value, size_t *ret_value_len);
 
-/* Add `text` as a string literal. Bytes that are not UTF-8 become U+FFFD: check first where this
- * must not happen. */
+/* Add `text` as a string literal, spelled as lxdb_set_str() does: the two can be compared. Bytes
+ * that are not UTF-8 become U+FFFD: check first where this must not happen. */
 void json_quote(struct buffer *out, const char *text, size_t len);
 /* Add what a string literal, checked by json_string_end(), stands for. */
 void json_unquote(struct buffer *out, const char *literal, size_t len);

@@ -278,6 +278,20 @@ static void json_quoted_text_reads_back(void **state)
     buffer_free(&back);
 }
 
+static void json_quoted_text_is_spelled_as_by_the_library(void **state)
+{
+    struct buffer quoted = {0};
+    char text[128], wanted[2 + 6 * sizeof(text)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)i;
+    json_quote(&quoted, text, sizeof(text));
+    assert_true(lx_json_quote_max(sizeof(text)) <= sizeof(wanted));
+    assert_holds(&quoted, wanted, lx_json_quote(wanted, text, sizeof(text)));
+    buffer_free(&quoted);
+}
+
 static void json_quoting_replaces_what_is_not_utf8(void **state)
 {
     struct buffer quoted = {0};
@@ -463,6 +477,7 @@ int main(void)
         cmocka_unit_test(json_depth_is_limited_as_by_the_library),
         cmocka_unit_test(json_white_space_around_a_value_is_left_out),
         cmocka_unit_test(json_quoted_text_reads_back),
+        cmocka_unit_test(json_quoted_text_is_spelled_as_by_the_library),
         cmocka_unit_test(json_quoting_replaces_what_is_not_utf8),
         cmocka_unit_test(json_escapes_stand_for_their_characters),
         cmocka_unit_test(ndjson_typed_json_keeps_its_text),
