@@ -13,9 +13,8 @@
  * Of every command: its exit code is one that lxdb(1) has, and not that of a damaged file or a
  * failing disk; on failure it says why on stderr, else nothing; with --json what it says is JSON;
  * and unless it may change the database, and succeeded, all records are as before and in the same
- * order. What get, set, create, update, del, exists, incr, cas, count, clear and batch have to do
- * is also known beforehand, from the page, where no other options than -n, --raw, --str, --json,
- * --key-b64 and --absent are given.
+ * order. What each command has to do is also known beforehand, from the page, but for import, stat,
+ * verify, recover and compact, and for the options --format, --timeout, --sync and --any-fs.
  */
 #include "fuzz/driver.h"
 #include "fuzz/mirror.h"
@@ -45,8 +44,9 @@ struct plan {
     const char *command; /* NULL: what it does is not known beforehand */
     const char *args[WORDS];
     size_t n;
-    const char *ns;
-    bool raw, str, json, key_b64, absent;
+    const char *ns, *prefix;
+    const char *limit; /* digits, or NULL */
+    bool raw, str, json, key_b64, absent, reverse, nul;
 };
 
 /* What should come of it; `known` alone says whether the other members count. */
@@ -128,8 +128,16 @@ static struct plan understand(const struct line *line)
             plan.key_b64 = true;
         else if (strcmp(word, "--absent") == 0)
             plan.absent = true;
+        else if (strcmp(word, "--reverse") == 0)
+            plan.reverse = true;
+        else if (strcmp(word, "--null") == 0)
+            plan.nul = true;
         else if (strcmp(word, "-n") == 0 && i + 1 < line->n)
             plan.ns = line->words[++i];
+        else if (strcmp(word, "--prefix") == 0 && i + 1 < line->n)
+            plan.prefix = line->words[++i];
+        else if (strcmp(word, "--limit") == 0 && i + 1 < line->n)
+            plan.limit = line->words[++i];
         else if (word[0] == '-' && word[1] != '\0' && !(word[1] >= '1' && word[1] <= '9'))
             return plan;
         else
@@ -195,21 +203,26 @@ static bool same(const struct mirror_record *record, const struct naive_bytes *s
            (stored->len == 0 || memcmp(record->value, stored->data, stored->len) == 0);
 }
 
+/* A value, without its tag if it has one and is not asked for. */
+static bool print_value(const struct plan *plan, const struct mirror_record *found,
+                        struct naive_bytes *out)
+{
+    bool untag = !plan->raw && found->value_len > 0 && found->value[0] <= 1;
+
+    naive_add(out, found->value + untag, found->value_len - untag);
+    return untag && found->value[0] == 1;
+}
+
 static void expect_get(const struct plan *plan, const struct mirror_record *found,
                        struct mirror_record *own, struct outcome *outcome)
 {
-    bool typed = found->value_len > 0 && found->value[0] <= 1;
-
     if (plan->json) {
         own->value = found->value;
         own->value_len = found->value_len;
         naive_print_record(&outcome->out, own);
-        return;
-    }
-    size_t skip = typed && !plan->raw;
-    naive_add(&outcome->out, found->value + skip, found->value_len - skip);
-    if (skip && found->value[0] == 1)
+    } else if (print_value(plan, found, &outcome->out)) {
         add_text(&outcome->out, "\n");
+    }
 }
 
 static void expect_store(const struct plan *plan, const struct line *line, struct mirror *mirror,
@@ -372,17 +385,116 @@ static unsigned expect_all(const struct plan *plan, struct mirror *mirror, bool 
     return n;
 }
 
+/* keys, items and export: the same records, with more and more of each. */
+static void expect_list(const struct plan *plan, const struct mirror *mirror,
+                        struct outcome *outcome)
+{
+    size_t name_len = plan->ns != NULL ? strlen(plan->ns) + 1 : 0;
+    size_t prefix_len = plan->prefix != NULL ? strlen(plan->prefix) : 0;
+    uint64_t left = plan->limit != NULL ? strtoull(plan->limit, NULL, 10) : UINT64_MAX;
+    struct naive_bytes *out = &outcome->out;
+
+    for (size_t i = 0; i < mirror->n && left > 0; i++) {
+        struct mirror_record record = mirror->records[plan->reverse ? mirror->n - 1 - i : i];
+
+        if (!mirror_has_prefix(&record, plan->ns, name_len) || record.key_len == name_len)
+            continue;
+        record.key += name_len;
+        record.key_len -= name_len;
+        if (!mirror_has_prefix(&record, plan->prefix, prefix_len))
+            continue;
+        left--;
+        if (*plan->command == 'e' || (*plan->command == 'i' && plan->json)) {
+            naive_print_record(out, &record);
+        } else if (plan->json) {
+            add_text(out, "{");
+            naive_print_name(out, "key", record.key, record.key_len);
+            add_text(out, "}\n");
+        } else {
+            naive_add(out, record.key, record.key_len);
+            if (*plan->command == 'i') {
+                add_text(out, "\t");
+                (void)print_value(plan, &record, out);
+            }
+            naive_add(out, plan->nul ? "" : "\n", 1);
+        }
+    }
+    fuzz_reached("lists");
+}
+
+/* The namespace of a stored key: its length, 0 for a key of the root. */
+static size_t name_of(const struct mirror_record *record)
+{
+    const uint8_t *nul = memchr(record->key, 0, record->key_len);
+    size_t len = nul != NULL ? (size_t)(nul - record->key) : 0;
+
+    return len + 1 < record->key_len ? len : 0;
+}
+
+/* One after the other, each the least that is greater than the last. */
+static void expect_namespaces(const struct plan *plan, const struct mirror *mirror,
+                              struct outcome *outcome)
+{
+    const char *last = "";
+
+    for (;;) {
+        const char *next = NULL; /* the name ends with the NUL of the stored key */
+        unsigned n = 0;
+        char figure[32];
+
+        for (size_t i = 0; i < mirror->n; i++) {
+            const char *name = (const char *)mirror->records[i].key;
+
+            if (name_of(&mirror->records[i]) == 0 || strcmp(name, last) <= 0)
+                continue;
+            int order = next != NULL ? strcmp(name, next) : -1;
+            if (order < 0)
+                next = name;
+            n = order < 0 ? 1 : n + (order == 0);
+        }
+        if (next == NULL)
+            break;
+        last = next;
+        if (plan->json) {
+            add_text(&outcome->out, "{");
+            naive_print_name(&outcome->out, "namespace", (const uint8_t *)next, strlen(next));
+            snprintf(figure, sizeof figure, ",\"count\":%u}", n);
+        } else {
+            add_text(&outcome->out, next);
+            snprintf(figure, sizeof figure, "\t%u", n);
+        }
+        add_text(&outcome->out, figure);
+        naive_add(&outcome->out, plan->nul && !plan->json ? "" : "\n", 1);
+        fuzz_reached("namespaces listed");
+    }
+}
+
 static const struct {
     const char *name;
     size_t least, most;
-    const char *options; /* n: -n; k: --key-b64; r: --raw; s: --str; a: --absent */
+    /* n: -n; k: --key-b64; r: --raw; s: --str; a: --absent; l: those of lists; 0: --null */
+    const char *options;
     bool creates;
 } known[] = {
-    {"get", 1, 1, "nkr", false},     {"set", 2, 2, "nkrs", true},    {"create", 2, 2, "nkrs", true},
-    {"update", 2, 2, "nkrs", false}, {"del", 1, WORDS, "nk", false}, {"exists", 1, 1, "nk", false},
-    {"incr", 1, 2, "nk", true},      {"cas", 2, 3, "nkrsa", true},   {"count", 0, 0, "n", false},
-    {"clear", 0, 0, "n", false},     {"batch", 0, 0, "n", true},
+    {"get", 1, 1, "nkr", false},      {"set", 2, 2, "nkrs", true},
+    {"create", 2, 2, "nkrs", true},   {"update", 2, 2, "nkrs", false},
+    {"del", 1, WORDS, "nk", false},   {"exists", 1, 1, "nk", false},
+    {"incr", 1, 2, "nk", true},       {"cas", 2, 3, "nkrsa", true},
+    {"count", 0, 0, "n", false},      {"clear", 0, 0, "n", false},
+    {"batch", 0, 0, "n", true},       {"keys", 0, 0, "nl0", false},
+    {"items", 0, 0, "nrl0", false},   {"export", 0, 0, "n", false},
+    {"namespaces", 0, 0, "0", false},
 };
+
+/* Whether this is a number below 2^64. */
+static bool is_limit(const char *text)
+{
+    const char *digits = text + strspn(text, "0");
+    size_t n = strlen(digits);
+
+    return *text != '\0' && digits[strspn(digits, "0123456789")] == '\0' &&
+           (n < 20 || (n == 20 && strcmp(digits, "18446744073709551615") <= 0));
+}
 
 /* What a line should do to the database and say; it is done to `mirror`. */
 static struct outcome expect(const struct plan *plan, const struct line *line,
@@ -405,6 +517,8 @@ static struct outcome expect(const struct plan *plan, const struct line *line,
     if ((plan->ns != NULL && !strchr(options, 'n')) || (plan->key_b64 && !strchr(options, 'k')) ||
         (plan->raw && !strchr(options, 'r')) || (plan->str && !strchr(options, 's')) ||
         (plan->absent && !strchr(options, 'a')) || (plan->raw && plan->str) ||
+        ((plan->reverse || plan->prefix || plan->limit) && !strchr(options, 'l')) ||
+        (plan->nul && !strchr(options, '0')) || (plan->limit && !is_limit(plan->limit)) ||
         plan->n < known[i].least || plan->n > known[i].most) {
         outcome.exit_code = 2;
         return outcome;
@@ -430,6 +544,10 @@ static struct outcome expect(const struct plan *plan, const struct line *line,
         add_text(&outcome.out, text);
     } else if (strcmp(name, "batch") == 0) {
         expect_batch(plan, line, mirror, &outcome);
+    } else if (strcmp(name, "namespaces") == 0) {
+        expect_namespaces(plan, mirror, &outcome);
+    } else if (strchr(options, 'l') != NULL || strcmp(name, "export") == 0) {
+        expect_list(plan, mirror, &outcome);
     } else if (strcmp(name, "del") == 0) {
         expect_del(plan, mirror, &outcome);
     } else if (!key_of(plan, plan->args[0], &key, &own)) {

@@ -217,20 +217,25 @@ static bool fits_line(const uint8_t *stored, size_t len)
            value_len == len - 1;
 }
 
-void naive_print_record(struct naive_bytes *out, const struct mirror_record *record)
+void naive_print_name(struct naive_bytes *out, const char *member, const uint8_t *name, size_t len)
 {
     struct naive_bytes quoted = {0};
-    bool text = naive_utf8(record->key, record->key_len);
+    bool text = naive_utf8(name, len);
+
+    naive_quote(&quoted, name, len);
+    print_part(out, member, text ? quoted.data : name, text ? quoted.len : len, text);
+    naive_free(&quoted);
+}
+
+void naive_print_record(struct naive_bytes *out, const struct mirror_record *record)
+{
     bool json = fits_line(record->value, record->value_len);
 
     add_text(out, "{");
-    naive_quote(&quoted, record->key, record->key_len);
-    print_part(out, "key", text ? quoted.data : record->key, text ? quoted.len : record->key_len,
-               text);
+    naive_print_name(out, "key", record->key, record->key_len);
     add_text(out, ",");
     print_part(out, "value", record->value + json, record->value_len - json, json);
     add_text(out, "}\n");
-    naive_free(&quoted);
 }
 
 static void print_hex(struct naive_bytes *out, const uint8_t *bytes, size_t len)

@@ -24,8 +24,9 @@ const uint8_t *naive_line(const uint8_t **at, const uint8_t *end, size_t *ret_le
 /* Whether a line is a record, in NDJSON or in hexadecimal text; which one. */
 bool naive_parse(bool hex, const uint8_t *line, size_t len, struct naive_record *ret_record);
 bool naive_base64(const uint8_t *text, size_t len, struct naive_bytes *out);
-/* A record, and all records, as export prints them. Hexadecimal text is sorted by key, and then so
- * is the mirror. */
+/* A member whose value is a name, a record, and all records, as export prints them. Hexadecimal
+ * text is sorted by key, and then so is the mirror. */
+void naive_print_name(struct naive_bytes *out, const char *member, const uint8_t *name, size_t len);
 void naive_print_record(struct naive_bytes *out, const struct mirror_record *record);
 void naive_export(struct naive_bytes *out, struct mirror *mirror, bool hex);
 
