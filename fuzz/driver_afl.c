@@ -7,8 +7,10 @@
  */
 #include "fuzz/driver.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #ifndef __AFL_COMPILER
@@ -31,6 +33,8 @@ int main(void)
 
     fuzz_start();
     __AFL_INIT();
+    /* It waits stopped for the next input: it must not do so for ever when the fuzzer has ended. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     input = __AFL_FUZZ_TESTCASE_BUF;
     while (__AFL_LOOP(RUNS)) {
         size_t len = (size_t)__AFL_FUZZ_TESTCASE_LEN;

@@ -11,8 +11,8 @@
 
 void naive_add(struct naive_bytes *bytes, const void *more, size_t len)
 {
-    if (bytes->cap - bytes->len < len) {
-        bytes->cap = 2 * (bytes->len + len);
+    if (bytes->data == NULL || bytes->cap - bytes->len < len) {
+        bytes->cap = 2 * (bytes->len + len) + 16;
         bytes->data = realloc(bytes->data, bytes->cap);
         FUZZ_CHECK(bytes->data != NULL, "no memory");
     }

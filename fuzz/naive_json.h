@@ -18,6 +18,7 @@ struct naive_bytes {
     size_t len;
     size_t cap;
 };
+/* Also when `len` is 0 there is a block then. */
 void naive_add(struct naive_bytes *bytes, const void *more, size_t len);
 void naive_free(struct naive_bytes *bytes);
 

@@ -45,6 +45,7 @@ bool naive_base64(const uint8_t *text, size_t len, struct naive_bytes *out)
     size_t begin = out->len;
     unsigned bits = 0, n = 0;
 
+    naive_add(out, text, 0);
     for (size_t i = 0; i < len; i++) {
         uint8_t c = text[i];
         int digit = c >= 'A' && c <= 'Z'   ? c - 'A'
