@@ -18,10 +18,11 @@ static ssize_t give(void *cookie, char *buffer, size_t size)
     struct fuzz_input *input = cookie;
     size_t n = size < input->left ? size : input->left;
 
-    if (n > 0)
+    if (n > 0) {
         memcpy(buffer, input->at, n);
-    input->at += n;
-    input->left -= n;
+        input->at += n;
+        input->left -= n;
+    }
     return (ssize_t)n;
 }
 
