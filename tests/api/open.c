@@ -321,6 +321,7 @@ static void index_kept_for_a_file_that_was_changed_in_place_is_not_believed(void
     struct fixture *fixture = *state;
     uint8_t *bytes;
     size_t len;
+    lxdb_stat_info info;
     close_with_helpers(fixture, LXDB_HELPERS_KEEP, 50);
     bytes = read_file(fixture->path, &len);
     assert_int_equal(bytes[10], 1); /* the status of key-0 */
@@ -330,6 +331,8 @@ static void index_kept_for_a_file_that_was_changed_in_place_is_not_believed(void
     fixture->db = open_database(fixture->path);
     check_missing(fixture->db, "key-0");
     check_count(fixture->db, 49);
+    assert_ok(lxdb_stat(fixture->db, &info));
+    assert_int_equal(info.compactions, 0); /* the old index was never in use, nor mended */
 }
 
 static void file_closed_cleanly_has_no_padding(void **state)
