@@ -134,7 +134,7 @@ static uint64_t forced_boundary(struct plan *plan)
 {
     lx_record record;
 
-    for (uint64_t off = plan->goal.first; off < plan->goal.last; off++)
+    for (uint64_t off = plan->goal.first; off <= plan->goal.last; off++)
         if (lx_skip_whole(&plan->skip, off, &record))
             return off;
     return plan->goal.first;

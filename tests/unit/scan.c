@@ -1421,7 +1421,7 @@ static bool slow_crashed(struct slow *s, uint32_t watermark)
     s->first = s->other = value;
     s->last = reach < s->size ? reach : s->size;
     s->loose = watermark >> 27 != 0;
-    for (uint64_t at = s->last; at-- > s->first;)
+    for (uint64_t at = s->last + 1; at-- > s->first;)
         if (slow_whole(s, at, &born))
             forced = at;
     s->tail = slow_go(s, 10, value, forced);
