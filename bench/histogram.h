@@ -39,6 +39,16 @@ static inline void histogram_add(struct histogram *histogram, uint64_t number)
         histogram->max = number;
 }
 
+/* Add all numbers of another histogram. */
+static inline void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        into->bucket[i] += from->bucket[i];
+    into->total += from->total;
+    if (from->max > into->max)
+        into->max = from->max;
+}
+
 /* The largest number of a bucket. */
 static inline uint64_t histogram_bound(size_t bucket)
 {

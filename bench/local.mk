@@ -123,30 +123,6 @@ check-cost: bench/cost$(EXEEXT)
 update-cost: bench/cost$(EXEEXT)
 	@$(COST) update $(COST_BUILD)
 
-# Beside LMDB: `make bench-lmdb`, with the options in LMDB_FLAGS.
-if HAVE_LMDB
-EXTRA_PROGRAMS += bench/lmdb
-bench_lmdb_SOURCES = \
-	bench/common.c \
-	bench/common.h \
-	bench/compare.c \
-	bench/engine.h \
-	bench/engine_lmdb.c \
-	bench/engine_lxdb.c \
-	bench/histogram.h \
-	bench/latency.c \
-	bench/lmdb.c \
-	bench/parts.h \
-	bench/readers.c \
-	bench/report.c \
-	bench/report.h \
-	bench/workload.c \
-	bench/workload.h
-bench_lmdb_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
-bench_lmdb_LDADD = liblxdb.la $(LMDB_LIBS)
-bench_programs += bench/lmdb$(EXEEXT)
-endif
-
 # What the disk holds beside a stopped reader: `make bench-space`, with the options in SPACE_FLAGS.
 EXTRA_PROGRAMS += bench/space
 bench_space_SOURCES = \
@@ -169,6 +145,8 @@ bench_space_LDADD += $(SQLITE_LIBS)
 endif
 bench_programs += bench/space$(EXEEXT)
 
+include bench/peers/local.mk
+
 CLEANFILES += $(bench_programs) bench/out/*
 
 bench: $(bench_programs)
@@ -177,10 +155,7 @@ if !HAVE_GBENCH
 		'then configure again' >&2
 endif
 
-bench-lmdb: bench/lmdb$(EXEEXT)
-	./bench/lmdb$(EXEEXT) $(LMDB_FLAGS)
-
 bench-space: bench/space$(EXEEXT)
 	./bench/space$(EXEEXT) $(SPACE_FLAGS)
 
-.PHONY: bench bench-docs bench-lmdb bench-ops bench-readme bench-space check-cost update-cost
+.PHONY: bench bench-docs bench-ops bench-readme bench-space check-cost update-cost

@@ -24,9 +24,9 @@ static size_t readme_value(uint32_t id, unsigned version, char buf[WORKLOAD_VALU
 {
     return (size_t)snprintf(buf, WORKLOAD_VALUE_MAX,
                             "{\"id\": %u, \"name\": \"item %u\", \"score\": %u.%u, \"tags\": "
-                            "[\"alpha\", \"beta\"], \"version\": %u}",
+                            "[\"alpha\", \"beta\"%s], \"version\": %u}",
                             (unsigned)id, (unsigned)id, (unsigned)id % 100, (unsigned)id % 10,
-                            version);
+                            version < 10 ? "" : ", \"grown\"", version);
 }
 
 const struct shape shape_readme = {"readme", readme_key, readme_missing, readme_value};
@@ -163,6 +163,36 @@ size_t visit_count_found(const struct visit *visit, const struct engine *engine,
             found++;
     }
     return found;
+}
+
+size_t visit_count_strange(const struct visit *visit, size_t n, const struct shape *shape,
+                           unsigned versions, const struct engine *engine, void *db)
+{
+    char buf[WORKLOAD_VALUE_MAX], expected[WORKLOAD_VALUE_MAX];
+    size_t strange = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned version = 0;
+        size_t len = 0;
+
+        if (engine->get(db, &visit->pairs[i], buf, sizeof buf, &len) != ENGINE_OK)
+            version = versions;
+        while (version < versions && (shape->value(visit->ids[i], version, expected) != len ||
+                                      memcmp(buf, expected, len) != 0))
+            version++;
+        strange += version == versions;
+    }
+    return strange;
+}
+
+void visit_tour(const struct visit *visit, struct tour *ret_tour)
+{
+    *ret_tour = (struct tour){0};
+    for (size_t i = 0; i < visit->n; i++) {
+        const struct pair *pair = &visit->pairs[i];
+
+        tour_add(ret_tour, pair->key, pair->key_len, pair->value, pair->value_len);
+    }
 }
 
 void visit_store(const struct visit *visit, const struct engine *engine, void *db, size_t batch)

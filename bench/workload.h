@@ -23,7 +23,7 @@ struct shape {
     size_t (*key)(uint32_t id, char buf[WORKLOAD_KEY_MAX]);
     /* A key that no id has, near that of `id`. */
     size_t (*missing)(uint32_t id, char buf[WORKLOAD_KEY_MAX]);
-    /* The same size for every version below 10. */
+    /* The same size for every version below 10; in the README's shape longer from 10 on. */
     size_t (*value)(uint32_t id, unsigned version, char buf[WORKLOAD_VALUE_MAX]);
 };
 
@@ -57,6 +57,11 @@ void visit_fill_missing(struct visit *visit, const struct shape *shape, uint64_t
 size_t visit_count_wrong(const struct visit *visit, const struct engine *engine, void *db);
 /* The number of pairs whose key is stored. */
 size_t visit_count_found(const struct visit *visit, const struct engine *engine, void *db);
+/* The number of the first n pairs whose value is of none of the versions 0..versions-1. */
+size_t visit_count_strange(const struct visit *visit, size_t n, const struct shape *shape,
+                           unsigned versions, const struct engine *engine, void *db);
+/* What a tour sees if exactly the pairs are stored. */
+void visit_tour(const struct visit *visit, struct tour *ret_tour);
 
 /* Store the pairs in batches of up to `batch`. */
 void visit_store(const struct visit *visit, const struct engine *engine, void *db, size_t batch);
