@@ -63,6 +63,9 @@ typedef void job_function(const struct job *job);
 void bench_round(struct bench *bench, size_t round, bool (*fits)(const struct engine *),
                  job_function *const *steps, const void *plan);
 
+/* Do a part of a job in a process of its own, and end as that does if it fails. */
+void job_apart(const struct job *job, job_function *part);
+
 /* Note a result of the job's engine. */
 void job_result(const struct job *job, const char *workload, const char *row, const char *unit,
                 double value);

@@ -9,14 +9,20 @@ bench_bench_peers_SOURCES = \
 	bench/engine.h \
 	bench/histogram.h \
 	bench/peers/bench.h \
+	bench/peers/crew.c \
+	bench/peers/crew.h \
+	bench/peers/durable.c \
 	bench/peers/engines.c \
 	bench/peers/floor.c \
 	bench/peers/large.c \
+	bench/peers/load.c \
 	bench/peers/lxdb.c \
 	bench/peers/main.c \
+	bench/peers/processes.c \
 	bench/peers/results.c \
 	bench/peers/results.h \
 	bench/peers/run.c \
+	bench/peers/scaling.c \
 	bench/peers/small.c \
 	bench/peers/targets.c \
 	bench/workload.c \

@@ -77,6 +77,14 @@ void bench_round(struct bench *bench, size_t round, bool (*fits)(const struct en
     }
 }
 
+void job_apart(const struct job *job, job_function *part)
+{
+    int status = run_step(job, part);
+
+    if (status != 0)
+        exit(status);
+}
+
 void job_result(const struct job *job, const char *workload, const char *row, const char *unit,
                 double value)
 {
