@@ -161,6 +161,8 @@ int bench_run_in_scratch(const char *parent, int (*run)(const char *dir, void *a
     sigaddset(&watched, SIGCHLD);
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_BLOCK, &watched, &before);
+    /* The child's own children become ours when it is killed: they may still write to `dir`. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
 
     if (mkdtemp(dir) == NULL)
         bench_fail(BENCH_BROKEN, "cannot make a directory under %s: %s", parent, strerror(errno));
@@ -172,6 +174,8 @@ int bench_run_in_scratch(const char *parent, int (*run)(const char *dir, void *a
         exit(run(dir, arg));
     }
     ended_by = child < 0 ? 0 : wait_for_child(child, &watched, &status);
+    while (wait(NULL) > 0)
+        ;
     remove_tree(dir);
     free(dir);
 

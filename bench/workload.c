@@ -4,6 +4,7 @@
 
 #include "bench/common.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,22 +166,32 @@ size_t visit_count_found(const struct visit *visit, const struct engine *engine,
     return found;
 }
 
-size_t visit_count_strange(const struct visit *visit, size_t n, const struct shape *shape,
-                           unsigned versions, const struct engine *engine, void *db)
+/* Whether the value of the pair's key is one that `shape` makes of its id. */
+static bool is_strange(const struct visit *visit, size_t i, const struct shape *shape,
+                       unsigned versions, const struct engine *engine, void *db)
 {
     char buf[WORKLOAD_VALUE_MAX], expected[WORKLOAD_VALUE_MAX];
+    size_t len;
+
+    if (engine->get(db, &visit->pairs[i], buf, sizeof buf, &len) != ENGINE_OK)
+        return true;
+    for (unsigned version = 0; version < versions; version++)
+        if (shape->value(visit->ids[i], version, expected) == len &&
+            memcmp(buf, expected, len) == 0)
+            return false;
+    return true;
+}
+
+size_t visit_count_strange(const struct visit *visit, const struct shape *shape, unsigned versions,
+                           uint64_t limit_ns, const struct engine *engine, void *db)
+{
+    uint64_t start = bench_now();
     size_t strange = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        unsigned version = 0;
-        size_t len = 0;
-
-        if (engine->get(db, &visit->pairs[i], buf, sizeof buf, &len) != ENGINE_OK)
-            version = versions;
-        while (version < versions && (shape->value(visit->ids[i], version, expected) != len ||
-                                      memcmp(buf, expected, len) != 0))
-            version++;
-        strange += version == versions;
+    for (size_t i = 0; i < visit->n; i++) {
+        if (limit_ns > 0 && i % 64 == 0 && bench_now() - start > limit_ns)
+            break;
+        strange += is_strange(visit, i, shape, versions, engine, db);
     }
     return strange;
 }

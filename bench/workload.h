@@ -57,9 +57,10 @@ void visit_fill_missing(struct visit *visit, const struct shape *shape, uint64_t
 size_t visit_count_wrong(const struct visit *visit, const struct engine *engine, void *db);
 /* The number of pairs whose key is stored. */
 size_t visit_count_found(const struct visit *visit, const struct engine *engine, void *db);
-/* The number of the first n pairs whose value is of none of the versions 0..versions-1. */
-size_t visit_count_strange(const struct visit *visit, size_t n, const struct shape *shape,
-                           unsigned versions, const struct engine *engine, void *db);
+/* The number of pairs whose value is of none of the versions 0..versions-1, among the first ones:
+ * as many as can be looked at in `limit_ns` (0: all). */
+size_t visit_count_strange(const struct visit *visit, const struct shape *shape, unsigned versions,
+                           uint64_t limit_ns, const struct engine *engine, void *db);
 /* What a tour sees if exactly the pairs are stored. */
 void visit_tour(const struct visit *visit, struct tour *ret_tour);
 

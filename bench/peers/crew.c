@@ -111,16 +111,7 @@ static size_t work(const struct crew *crew, struct worker *worker, void *db,
 /* The number of values that nobody stored, among those that can be looked at in a short time. */
 static size_t look(const struct crew *crew, void *db, const struct visit *visit)
 {
-    uint64_t start = bench_now();
-    size_t strange = 0;
-
-    for (size_t at = 0; at + STRIDE <= visit->n && bench_now() - start < LOOK_NS; at += STRIDE) {
-        struct visit part = {.pairs = visit->pairs + at, .ids = visit->ids + at};
-
-        strange += visit_count_strange(&part, STRIDE, &shape_fixed, CREW_VERSIONS, crew->engine,
-                                       db);
-    }
-    return strange;
+    return visit_count_strange(visit, &shape_fixed, CREW_VERSIONS, LOOK_NS, crew->engine, db);
 }
 
 static int run_worker(struct crew *crew, struct worker *worker)

@@ -27,7 +27,7 @@ static void check_all(const struct job *job)
 {
     const struct visit *visit = job->plan;
     struct store store = {.engine = job->engine, .db = job->engine->open(job->path, &config)};
-    size_t strange = visit_count_strange(visit, visit->n, &shape_fixed, CREW_VERSIONS, job->engine,
+    size_t strange = visit_count_strange(visit, &shape_fixed, CREW_VERSIONS, 0, job->engine,
                                          store.db);
 
     if (strange > 0 || store_count(&store) != visit->n)

@@ -30,6 +30,9 @@
 /* What lxdb's format puts around key and value: status, lengths, CRC. */
 #define RECORD_BYTES ((size_t)11)
 
+/* How long values are compared at a time. */
+#define LOOK_NS 500000000u
+
 /* Versions of values that are stored at some time. */
 enum { LOADED, UPDATED, VERSIONS };
 
@@ -38,6 +41,7 @@ struct plan {
     struct visit stored; /* the same in another order */
     struct visit updates;
     struct visit missing;
+    struct tour *left; /* what the first process left stored; shared with the second */
 };
 
 struct large {
@@ -46,6 +50,7 @@ struct large {
     const struct plan *plan;
     struct store store;
     size_t visited; /* by the row that ran last */
+    bool *updated;  /* by place in plan->updates */
 };
 
 static void fail_if_wrong(const struct job *job, const char *after, size_t wrong)
@@ -53,6 +58,21 @@ static void fail_if_wrong(const struct job *job, const char *after, size_t wrong
     if (wrong > 0)
         bench_fail(BENCH_WRONG, "%s: wrong data after %s: %zu values", job->engine->name, after,
                    wrong);
+}
+
+/* Exactly what is expected is stored: a tour sees all of it, and as many values are compared byte by
+ * byte as can be in half a second. */
+static void check_all(const struct job *job, void *db, const char *after,
+                      const struct tour *expected)
+{
+    const struct plan *plan = job->plan;
+    struct tour seen = {0};
+
+    job->engine->tour(db, &seen);
+    fail_if_wrong(job, after, memcmp(&seen, expected, sizeof seen) != 0);
+    fail_if_wrong(
+        job, after,
+        visit_count_strange(&plan->stored, &shape_fixed, VERSIONS, LOOK_NS, job->engine, db));
 }
 
 /* ---- Rows: each works on `n` records from `from` on, and returns how many answers were wrong -- */
@@ -154,11 +174,46 @@ static void run_row(struct large *large, const char *row, stride_function *strid
 static void load(struct large *large)
 {
     const struct visit *visit = &large->plan->loaded;
+    struct tour expected;
     uint64_t start = bench_now();
 
     visit_store(visit, large->engine, large->store.db, BATCH);
     job_result(large->job, "large", "load", "ns", (double)(bench_now() - start) / (double)visit->n);
-    fail_if_wrong(large->job, "load", visit_count_wrong(visit, large->engine, large->store.db));
+    visit_tour(visit, &expected);
+    check_all(large->job, large->store.db, "load", &expected);
+}
+
+/* Run a row of which every so many operations are puts, and note which. */
+static void run_puts(struct large *large, const char *row, stride_function *stride, size_t of)
+{
+    run_row(large, row, stride);
+    for (size_t i = 0; i < large->visited; i += of)
+        large->updated[i] = true;
+}
+
+/* What is stored after the updates. */
+static void expect_left(const struct large *large, struct tour *ret_left)
+{
+    const struct plan *plan = large->plan;
+    size_t n = plan->updates.n;
+    bool *is_new = bench_alloc(n, sizeof *is_new); /* by id */
+
+    *ret_left = (struct tour){0};
+    for (size_t i = 0; i < n; i++) {
+        const struct pair *pair = &plan->updates.pairs[i];
+
+        if (large->updated[i]) {
+            is_new[plan->updates.ids[i]] = true;
+            tour_add(ret_left, pair->key, pair->key_len, pair->value, pair->value_len);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct pair *pair = &plan->loaded.pairs[i];
+
+        if (!is_new[plan->loaded.ids[i]])
+            tour_add(ret_left, pair->key, pair->key_len, pair->value, pair->value_len);
+    }
+    free(is_new);
 }
 
 static void iterate(struct large *large)
@@ -171,19 +226,6 @@ static void iterate(struct large *large)
     ns = bench_now() - start;
     fail_if_wrong(large->job, "iterate", seen.records != large->plan->stored.n);
     job_result(large->job, "large", "iterate", "ns", (double)ns / (double)seen.records);
-}
-
-/* Everything is there, each value one that was stored, the first `updated` updates made. */
-static void check_all(const struct large *large, size_t updated)
-{
-    struct visit part = large->plan->updates;
-
-    part.n = updated;
-    fail_if_wrong(large->job, "updates", visit_count_wrong(&part, large->engine, large->store.db));
-    fail_if_wrong(large->job, "updates",
-                  visit_count_strange(&large->plan->stored, large->plan->stored.n, &shape_fixed,
-                                      VERSIONS, large->engine, large->store.db));
-    fail_if_wrong(large->job, "updates", store_count(&large->store) != large->plan->stored.n);
 }
 
 /* ---- Disk and memory ------------------------------------------------------------------------- */
@@ -285,38 +327,46 @@ static void measure_floors(const struct job *job, const struct plan *plan)
 
 /* ---- The two processes ----------------------------------------------------------------------- */
 
+static void compact(const struct large *large)
+{
+    uint64_t start = bench_now();
+
+    large->engine->compact(large->store.db);
+    job_result(large->job, "large", "compact", "ms", (double)(bench_now() - start) / 1e6);
+    check_all(large->job, large->store.db, "a compaction", large->plan->left);
+}
+
 static void measure(const struct job *job)
 {
     struct large large = {.job = job, .engine = job->engine, .plan = job->plan};
     struct engine_config config = {.flags = ENGINE_KEEP_INDEX, .records = large.plan->stored.n};
-    uint64_t start;
 
+    large.updated = bench_alloc(large.plan->updates.n, sizeof *large.updated);
     store_open(&large.store, large.engine, job->path, &config);
     load(&large);
     run_row(&large, "get", get_hits);
     run_row(&large, "get miss", get_misses);
     if (large.engine->get_many != NULL)
         run_row(&large, "get 16 at once", get_together);
-    run_row(&large, "update", update);
-    if ((large.engine->traits & ENGINE_FLOOR) == 0) {
-        size_t updated = large.visited;
-
-        run_row(&large, "95/5", mix_95);
-        run_row(&large, "50/50", mix_50);
-        check_all(&large, updated);
-    }
-    iterate(&large);
-    if (large.engine->compact != NULL) {
-        start = bench_now();
-        large.engine->compact(large.store.db);
-        job_result(job, "large", "compact", "ms", (double)(bench_now() - start) / 1e6);
-        check_all(&large, 0);
+    if (large.engine->traits & ENGINE_FLOOR) {
+        run_row(&large, "update", update);
+        iterate(&large);
+    } else {
+        run_puts(&large, "update", update, 1);
+        run_puts(&large, "95/5", mix_95, 20);
+        run_puts(&large, "50/50", mix_50, 2);
+        expect_left(&large, large.plan->left);
+        check_all(job, large.store.db, "updates", large.plan->left);
+        iterate(&large);
+        if (large.engine->compact != NULL)
+            compact(&large);
     }
     store_close(&large.store);
     if (large.engine->traits & ENGINE_FLOOR)
         measure_floors(job, large.plan);
     else
         job_result(job, "large", "disk", "MB", (double)bytes_on_disk(job->folder) / 1e6);
+    free(large.updated);
 }
 
 /* Remove what lxdb keeps beside the file, and open it. */
@@ -358,13 +408,10 @@ static void measure_cold(const struct job *job)
     store_open(&store, job->engine, job->path, &config);
     opened = bench_now();
     fail_if_wrong(job, "opening",
-                  visit_count_strange(&one, 1, &shape_fixed, VERSIONS, job->engine, store.db));
+                  visit_count_strange(&one, &shape_fixed, VERSIONS, 0, job->engine, store.db));
     job_result(job, "large", "reopen", "ms", (double)(opened - start) / 1e6);
     job_result(job, "large", "and first get", "ms", (double)(bench_now() - start) / 1e6);
-    fail_if_wrong(job, "opening",
-                  visit_count_strange(&plan->stored, plan->stored.n, &shape_fixed, VERSIONS,
-                                      job->engine, store.db));
-    fail_if_wrong(job, "opening", store_count(&store) != plan->stored.n);
+    check_all(job, store.db, "opening", plan->left);
     job_result(job, "large", "memory", "MB",
                (job->engine->memory_of != NULL ? memory_of(job->engine->memory_of(store.server))
                                                : memory_of(getpid()) - before) /
@@ -372,6 +419,16 @@ static void measure_cold(const struct job *job)
     store_close(&store);
     if (job->engine->traits & ENGINE_OURS)
         rebuild(job, &config);
+}
+
+static struct tour *new_shared_tour(void)
+{
+    struct tour *tour = mmap(NULL, sizeof *tour, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                             -1, 0);
+
+    if (tour == MAP_FAILED)
+        bench_fail(BENCH_BROKEN, "no shared memory: %s", strerror(errno));
+    return tour;
 }
 
 static bool is_large(const struct engine *engine)
@@ -385,7 +442,7 @@ void workload_large(struct bench *bench)
 
     for (size_t round = 0; round < bench->settings.rounds; round++) {
         uint64_t seed = 10000 + 100 * round;
-        struct plan plan;
+        struct plan plan = {.left = new_shared_tour()};
 
         visit_init(&plan.loaded, n);
         visit_init(&plan.stored, n);
@@ -401,6 +458,7 @@ void workload_large(struct bench *bench)
         visit_free(&plan.stored);
         visit_free(&plan.updates);
         visit_free(&plan.missing);
+        munmap(plan.left, sizeof *plan.left);
     }
     printf("\nlarge: %zu records %s, one process, no syncs; ns per record, medians of %zu rounds\n",
            n, shape_fixed.name, bench->settings.rounds);

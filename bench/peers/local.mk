@@ -86,9 +86,17 @@ bench_bench_peers_LDADD += $(REDIS_LIBS)
 endif
 bench_programs += bench/bench-peers$(EXEEXT)
 
+EXTRA_DIST += bench/peers/report.py bench/plot/peers.sh bench/plot/style.gp
+
 bench-peers: bench/bench-peers$(EXEEXT)
 	./bench/bench-peers$(EXEEXT) --json bench/peers.json $(PEERS_FLAGS)
 
+# The tables and figures of docs/performance.md, from the last run.
+bench-peers-docs:
+	$(PYTHON) $(srcdir)/bench/peers/report.py markdown bench/peers.json \
+		--into $(srcdir)/docs/performance.md
+	PYTHON='$(PYTHON)' $(srcdir)/bench/plot/peers.sh bench/peers.json $(srcdir)/docs/figures
+
 CLEANFILES += bench/peers.json
 
-.PHONY: bench-peers
+.PHONY: bench-peers bench-peers-docs
