@@ -35,9 +35,8 @@ enum {
     ENGINE_SHARED = 1u << 0,   /* several processes have a database open, and all may write */
     ENGINE_READERS = 1u << 1,  /* several processes may, if none of them writes */
     ENGINE_VOLATILE = 1u << 2, /* what it holds is gone when the last process has closed it */
-    ENGINE_SERVER = 1u << 3,   /* each operation is a message to another process */
-    ENGINE_OURS = 1u << 4,     /* lxdb: no peer */
-    ENGINE_FLOOR = 1u << 5     /* no store, but the least that any store must do: no peer */
+    ENGINE_OURS = 1u << 3,     /* lxdb: no peer */
+    ENGINE_FLOOR = 1u << 4     /* no store, but the least that any store must do: no peer */
 };
 
 struct pair {

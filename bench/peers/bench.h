@@ -40,7 +40,8 @@ struct bench {
     const struct engine *engines[ENGINES_MAX]; /* the chosen ones */
     size_t n_engines;
     bool failed[ENGINES_MAX];
-    int status; /* how the program will end */
+    int status;  /* how the program will end */
+    double load; /* of the machine, when it began */
 };
 
 /* What a process that measures one engine is given. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts that are on the disk when they return, one by one, by 1, 4 and 16 processes: how many commits
- * a sync carries. Stores that a single process opens have the first row alone.
+ * Puts that are on the disk when they return, one by one, by 1, 4 and 16 processes: how many
+ * commits a sync carries. Stores that a single process opens have the first row alone.
  */
 #include "bench/common.h"
 #include "bench/peers/crew.h"

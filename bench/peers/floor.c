@@ -4,7 +4,8 @@
  *
  *   get      a probe of an open-addressing table that is at most half full, records in its slots,
  *            and a copy of the value
- *   put      a copy of key and value behind the last one in a mapped file, and their CRC-32
+ *   put      a copy of key and value behind the last one in a mapped file whose pages are there,
+ *            and their CRC-32
  *   durable  write(2) into a page of its own, and fdatasync(2)
  *
  * A batch fills the table, for the gets. What a put appends nothing ever reads.
@@ -23,7 +24,7 @@
 /* The file: pages for durable puts, the table, the log, which is used as a ring. */
 #define PAGES ((size_t)64)
 #define PAGE ((size_t)4096)
-#define LOG_BYTES ((size_t)256 << 20)
+#define LOG_BYTES ((size_t)16 << 20)
 #define SLOT_DATA 126
 
 struct slot {
@@ -67,6 +68,8 @@ static void *open_floor(const char *path, const struct engine_config *config)
         bench_fail(BENCH_BROKEN, "floor: cannot map %s: %s", path, strerror(errno));
     floor->slots = (struct slot *)(void *)(floor->map + PAGES * PAGE);
     floor->log = floor->map + PAGES * PAGE + capacity * sizeof(struct slot);
+    if ((config->flags & ENGINE_READER) == 0)
+        memset(floor->log, 0, LOG_BYTES); /* no page is to be fetched by a put */
     return floor;
 }
 

@@ -60,8 +60,8 @@ static void fail_if_wrong(const struct job *job, const char *after, size_t wrong
                    wrong);
 }
 
-/* Exactly what is expected is stored: a tour sees all of it, and as many values are compared byte by
- * byte as can be in half a second. */
+/* Exactly what is expected is stored: a tour sees all of it, and as many values are compared byte
+ * by byte as can be in half a second. */
 static void check_all(const struct job *job, void *db, const char *after,
                       const struct tour *expected)
 {
@@ -75,8 +75,9 @@ static void check_all(const struct job *job, void *db, const char *after,
         visit_count_strange(&plan->stored, &shape_fixed, VERSIONS, LOOK_NS, job->engine, db));
 }
 
-/* ---- Rows: each works on `n` records from `from` on, and returns how many answers were wrong -- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
+/* Works on `n` records from `from` on, and returns how many answers were wrong. */
 typedef size_t stride_function(const struct large *large, size_t from, size_t n);
 
 static size_t get_one(const struct large *large, const struct pair *pair)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LMDB behind the operations of engine.h, with a writable map and without. A get renews the handle's read transaction and resets
- * it afterwards, so that it sees what is committed and pins no old pages, as a get of lxdb does;
- * the value is copied out, since its page may be reused from then on.
+ * LMDB behind the operations of engine.h, with a writable map and without. A get renews the
+ * handle's read transaction and resets it afterwards, so that it sees what is committed and pins no
+ * old pages, as a get of lxdb does; the value is copied out, since its page may be reused from then
+ * on.
  */
 #include "bench/common.h"
 #include "bench/engine.h"

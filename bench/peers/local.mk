@@ -89,14 +89,14 @@ bench_programs += bench/bench-peers$(EXEEXT)
 EXTRA_DIST += bench/peers/report.py bench/plot/peers.sh bench/plot/style.gp
 
 bench-peers: bench/bench-peers$(EXEEXT)
-	./bench/bench-peers$(EXEEXT) --json bench/peers.json $(PEERS_FLAGS)
+	@$(MKDIR_P) bench/out
+	./bench/bench-peers$(EXEEXT) --json bench/out/peers.json $(PEERS_FLAGS)
+	$(PYTHON) $(srcdir)/bench/peers/report.py markdown bench/out/peers.json >bench/out/peers.md
 
-# The tables and figures of docs/performance.md, from the last run.
+# The tables and figures of docs/performance.md, from the last run: it writes into the source tree.
 bench-peers-docs:
-	$(PYTHON) $(srcdir)/bench/peers/report.py markdown bench/peers.json \
-		--into $(srcdir)/docs/performance.md
-	PYTHON='$(PYTHON)' $(srcdir)/bench/plot/peers.sh bench/peers.json $(srcdir)/docs/figures
-
-CLEANFILES += bench/peers.json
+	@test -e bench/out/peers.md || { echo 'bench-peers-docs: first make bench-peers' >&2; exit 1; }
+	$(PYTHON) $(srcdir)/bench/docs.py $(srcdir)/docs/performance.md peers=bench/out/peers.md
+	PYTHON='$(PYTHON)' $(srcdir)/bench/plot/peers.sh bench/out/peers.json $(srcdir)/docs/figures
 
 .PHONY: bench-peers bench-peers-docs

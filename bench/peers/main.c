@@ -164,20 +164,18 @@ static void read_processor(char name[128])
         fclose(file);
 }
 
-static void print_machine(FILE *file, bool json)
+static void print_machine(const struct bench *bench, FILE *file, bool json)
 {
     struct utsname system;
     char processor[128];
-    double load[1] = {0};
 
     uname(&system);
     read_processor(processor);
-    getloadavg(load, 1);
     fprintf(file,
             json ? "\"machine\": {\"processor\": \"%s\", \"processors\": %ld, "
                    "\"system\": \"%s %s\", \"load\": %.2f},\n"
                  : "%s, %ld processors, %s %s, load average %.2f\n",
-            processor, sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, load[0]);
+            processor, sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, bench->load);
 }
 
 static void write_json(const struct request *request)
@@ -190,7 +188,7 @@ static void write_json(const struct request *request)
     if (file == NULL)
         bench_fail(BENCH_BROKEN, "cannot write %s: %s", request->json, strerror(errno));
     fprintf(file, "{\"version\": \"%s\",\n", lxdb_version());
-    print_machine(file, true);
+    print_machine(bench, file, true);
     fprintf(file,
             "\"settings\": {\"rounds\": %zu, \"small_rounds\": %zu, \"small\": %zu, "
             "\"large\": %zu, \"load\": %zu, \"scale\": %zu, \"section_ms\": %zu, "
@@ -230,7 +228,8 @@ static int run_workloads(const char *dir, void *arg)
     bench->dir = dir;
     bench->results = results_new();
     printf("lxdb %s beside other stores; ", lxdb_version());
-    print_machine(stdout, false);
+    getloadavg(&bench->load, 1);
+    print_machine(bench, stdout, false);
     print_skipped(stdout, "", "\n");
     for (size_t i = 0; i < WORKLOADS; i++) {
         uint64_t start = bench_now();

@@ -336,7 +336,7 @@ const struct engine engine_redis = {
     .setting = "server on a Unix socket, appendonly, appendfsync no, no snapshots; a killed server "
                "loses nothing",
     .durable = "appendfsync always",
-    .traits = ENGINE_SHARED | ENGINE_READERS | ENGINE_SERVER,
+    .traits = ENGINE_SHARED | ENGINE_READERS,
     .version = version_redis,
     .missing = missing_redis,
     .start = start_redis,

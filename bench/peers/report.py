@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What bench/bench-peers wrote as JSON, as Markdown or as data for the plots.
 
-    report.py markdown JSON             print the tables
-    report.py markdown JSON --into DOC  put them between the marks in DOC that begin and end them
-    report.py data JSON FOLDER          write a file per figure for bench/plot/peers.sh
+    report.py markdown JSON     print the tables
+    report.py data JSON FOLDER  write a file per figure for bench/plot/peers.sh
 
 No figure is computed here that is not in the JSON, but for the spread and the lists of who is
 ahead.
@@ -12,9 +11,6 @@ ahead.
 import json
 import os
 import sys
-
-BEGIN = "<!-- bench-peers: begin -->"
-END = "<!-- bench-peers: end -->"
 
 # Workload, title, rows; a row that was not measured is left out.
 TABLES = [
@@ -194,7 +190,7 @@ def markdown(report):
     machine, settings = report.json["machine"], report.json["settings"]
     lines = [f"lxdb {report.json['version']} on {machine['processor']}, "
              f"{machine['processors']} processors, {machine['system']}, load average "
-             f"{machine['load']:.2f} at the end. Medians of {settings['rounds']} rounds "
+             f"{machine['load']:.2f} when it began. Medians of {settings['rounds']} rounds "
              f"({settings['small_rounds']} of the first table), and half of the distance from the "
              "least to the most, in per cent of it. The best store of a column is bold.", ""]
     lines += markdown_engines(report)
@@ -206,17 +202,7 @@ def markdown(report):
     return "\n".join(lines).rstrip() + "\n"
 
 
-def put_into(document, text):
-    with open(document, encoding="utf-8") as file:
-        old = file.read()
-    if old.count(BEGIN) != 1 or old.count(END) != 1:
-        sys.exit(f"report.py: {document} has not the marks {BEGIN} and {END}, once each")
-    head, rest = old.split(BEGIN)
-    with open(document, "w", encoding="utf-8") as file:
-        file.write(head + BEGIN + "\n\n" + text + "\n" + END + rest.split(END)[1])
-
-
-# ---- Data for gnuplot: blocks that are divided by two empty lines, each with a name on top --------
+# ---- Data for gnuplot: blocks, each with a name on top, and two empty lines between them ------
 
 
 def write_blocks(path, blocks):
@@ -279,8 +265,6 @@ def write_data(report, folder):
 def main(arguments):
     if len(arguments) == 2 and arguments[0] == "markdown":
         sys.stdout.write(markdown(Report(arguments[1])))
-    elif len(arguments) == 4 and arguments[0] == "markdown" and arguments[2] == "--into":
-        put_into(arguments[3], markdown(Report(arguments[1])))
     elif len(arguments) == 3 and arguments[0] == "data":
         write_data(Report(arguments[1]), arguments[2])
     else:

@@ -38,7 +38,6 @@ struct plan {
 };
 
 struct small {
-    const struct job *job;
     const struct engine *engine;
     const struct plan *plan;
     struct store store;
@@ -222,7 +221,6 @@ static void cycle_floor(struct small *small)
 static void measure(const struct job *job)
 {
     struct small small = {
-        .job = job,
         .engine = job->engine,
         .plan = job->plan,
         .limit = job->bench->settings.section_ms * 1000000u,

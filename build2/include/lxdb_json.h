@@ -1,0 +1,1 @@
+../../lib/lxdb_json.h
