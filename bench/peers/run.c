@@ -39,6 +39,13 @@ static int run_step(const struct job *job, job_function *step)
     return WEXITSTATUS(status);
 }
 
+/* Runs last long: where somebody looks on, say what is being done. */
+static void show(const char *engine, size_t round)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rround %zu: %-20s\r", round + 1, engine);
+}
+
 static void take_turn(struct bench *bench, size_t which, size_t round, job_function *const *steps,
                       const void *plan)
 {
@@ -49,6 +56,7 @@ static void take_turn(struct bench *bench, size_t which, size_t round, job_funct
 
     if (mkdir(folder, 0700) != 0)
         bench_fail(BENCH_BROKEN, "cannot make %s: %s", folder, strerror(errno));
+    show(engine->name, round);
     for (size_t i = 0; steps[i] != NULL && !bench->failed[which]; i++) {
         int status = run_step(&job, steps[i]);
 

@@ -49,6 +49,7 @@ set format y '10^{%T}'
 set xtics 1
 set xrange [0.8:4.2]
 set key outside bottom center horizontal maxcols 4
+set xlabel offset 0,0.6
 set xlabel 'readers'
 plot for [i=0:blocks('readers')-1] file('readers') index i using 1:2:3:4 \
     with yerrorlines linestyle style_of('readers', i) title columnheader(1)
@@ -79,6 +80,7 @@ set xtics ('50 %%' 2, '90 %%' 10, '99 %%' 100, '99.9 %%' 1e3, '99.99 %%' 1e4, '9
 set xrange [1:1e6]
 set ylabel 'us'
 set key outside bottom center horizontal maxcols 4
+set xlabel offset 0,0.6
 set xlabel 'share of the gets that are at least as fast'
 plot for [i=0:blocks('reader-latency')-1] file('reader-latency') index i using 1:2 \
     with lines linestyle style_of('reader-latency', i) title columnheader(1)

@@ -1,1 +1,0 @@
-../../lib/lxdb_json.h
