@@ -31,7 +31,9 @@ dist_doc_DATA += \
 	docs/performance.md
 
 figuresdir = $(docdir)/figures
-dist_figures_DATA = docs/figures/readme.png docs/figures/readme.svg
+dist_figures_DATA = docs/figures/readme.png docs/figures/readme.svg $(peers_figures)
+# Drawn by make bench-peers-docs: those that its last run had results for.
+peers_figures = $(wildcard $(srcdir)/docs/figures/peers-*)
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \

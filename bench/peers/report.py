@@ -44,6 +44,16 @@ NOT_COMPARED = ("copy and sync", "and first get", "rebuild", "get 16 at once", "
                 "least of 2", "least of 4", "least of 16")
 
 
+# What bench/plot/peers.sh draws of a workload.
+FIGURES = {
+    "large": [("peers-space", "Bytes on the disk and in memory, by store")],
+    "processes": [("peers-processes", "Operations a second, by number of processes"),
+                  ("peers-latency", "Latency of a reader and a writer beside each other")],
+    "durable": [("peers-durable", "Durable puts a second, by number of processes")],
+    "scaling": [("peers-scaling", "Cost against the number of keys")],
+}
+
+
 class Report:
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -113,6 +123,11 @@ def markdown_table(report, workload, rows):
     return lines + [""]
 
 
+def markdown_figures(workload):
+    return [line for name, title in FIGURES.get(workload, [])
+            for line in (f"![{title}](figures/{name}.png)", "")]
+
+
 def markdown_scaling(report):
     sizes = sorted({int(row.split()[1]) for workload, row, _ in report.cells
                     if workload == "scaling"})
@@ -130,7 +145,7 @@ def markdown_scaling(report):
             lines.append(f"| {engine}, {what}, {unit} | "
                          + " | ".join(number(cell["median"]) if cell else "" for cell in cells)
                          + " |")
-    return lines + [""]
+    return lines + [""] + markdown_figures("scaling")
 
 
 def markdown_ahead(report):
@@ -197,7 +212,7 @@ def markdown(report):
     for workload, title, groups in TABLES:
         tables = [line for rows in groups for line in markdown_table(report, workload, rows)]
         if tables:
-            lines += ["### " + title.format(**settings), ""] + tables
+            lines += ["### " + title.format(**settings), ""] + tables + markdown_figures(workload)
     lines += markdown_scaling(report) + markdown_targets(report) + markdown_ahead(report)
     return "\n".join(lines).rstrip() + "\n"
 
