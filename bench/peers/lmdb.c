@@ -46,7 +46,7 @@ static void *open_env(const char *path, const struct engine_config *config, unsi
     check("create environment", mdb_env_create(&db->env));
     check("set map size", mdb_env_set_mapsize(db->env, MAP_BYTES));
     check("open", mdb_env_open(db->env, path, MDB_NOSUBDIR | flags, 0600));
-    txn = begin_write(db);
+    check("begin", mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn));
     check("open table", mdb_dbi_open(txn, NULL, 0, &db->table));
     check("commit", mdb_txn_commit(txn));
     check("begin reader", mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->reader));

@@ -113,12 +113,25 @@ static bool find_peer(const struct bench *bench, const struct rule *rule, size_t
     return found;
 }
 
+/* What the figure of a rule is in terms of; `peer` is the engine that was compared with. */
+static void name_unit(const struct rule *rule, const char *peer, char *unit, size_t size)
+{
+    if (rule->peer == NULL)
+        unit[0] = '\0';
+    else if (rule->kind & DIFFERENCE)
+        snprintf(unit, size, "ns more");
+    else if (strcmp(rule->peer, ITSELF) == 0)
+        snprintf(unit, size, "of %s", rule->peer_row);
+    else
+        snprintf(unit, size, "of %s", peer);
+}
+
 static void judge(struct bench *bench, const struct rule *rule)
 {
     struct results *results = bench->results;
     const struct sample *own = results_find(results, rule->workload, rule->row,
                                             rule->engine != NULL ? rule->engine : ITSELF);
-    const char *name = rule->peer;
+    const char *compared = NULL;
     struct target *target = &results->target[results->n_targets];
 
     if (own == NULL)
@@ -127,25 +140,20 @@ static void judge(struct bench *bench, const struct rule *rule)
         bench_fail(BENCH_BROKEN, "more than %d targets", RESULTS_TARGETS_MAX);
     *target = (struct target){.aim = rule->aim, .wanted = rule->wanted};
     for (size_t round = 0; round < own->n; round++) {
+        const char *name = NULL;
         double peer = 1;
 
         if (rule->peer != NULL && !find_peer(bench, rule, round, &peer, &name))
             continue;
         sample_add(&target->measured,
                    rule->kind & DIFFERENCE ? own->value[round] - peer : own->value[round] / peer);
+        /* One engine may be the best in one round, another in the next. */
+        compared = compared == NULL || compared == name ? name : rule->peer;
     }
     if (target->measured.n == 0)
         return;
     snprintf(target->name, sizeof target->name, "%s", rule->name);
-    if (rule->peer == NULL)
-        snprintf(target->unit, sizeof target->unit, "%s", "");
-    else if (rule->kind & DIFFERENCE)
-        snprintf(target->unit, sizeof target->unit, "ns more");
-    else if (strcmp(rule->peer, ITSELF) == 0)
-        snprintf(target->unit, sizeof target->unit, "of %.24s",
-                 rule->peer_row != NULL ? rule->peer_row : ITSELF);
-    else
-        snprintf(target->unit, sizeof target->unit, "of %s", name);
+    name_unit(rule, compared, target->unit, sizeof target->unit);
     results->n_targets++;
 }
 

@@ -181,8 +181,9 @@ static const char *version_wiredtiger(void)
 
 const struct engine engine_wiredtiger = {
     .name = "wiredtiger",
-    .setting = "B-tree that fits into its cache, log written at each commit; one process; a killed "
-               "process loses nothing",
+    .setting =
+        "B-tree that fits into its cache, log written at each commit, in files of 64 MB that "
+        "are allocated ahead; one process; a killed process loses nothing",
     .durable = "transaction_sync with fsync",
     .version = version_wiredtiger,
     .open = open_wiredtiger,
