@@ -21,7 +21,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The file: pages for durable puts, the table, the log, which is used as a ring. */
+/* The file: pages for durable puts, and the log, which is used as a ring. The table is in memory of
+ * the process, in large pages if there are such, and in a file of its own between processes. */
 #define PAGES ((size_t)64)
 #define PAGE ((size_t)4096)
 #define LOG_BYTES ((size_t)16 << 20)
@@ -37,39 +38,94 @@ _Static_assert(sizeof(struct slot) == 128, "two cache lines, and nothing in a th
 
 struct floor {
     int fd;
+    int table_fd;
     char *map;
-    size_t size;
     struct slot *slots;
     size_t mask;
     char *log;
     size_t end;
     bool durable;
+    bool reader;
 };
+
+static noreturn void refuse(const char *operation)
+{
+    bench_fail(BENCH_BROKEN, "floor: %s: %s", operation, strerror(errno));
+}
+
+static size_t table_bytes(const struct floor *floor)
+{
+    return (floor->mask + 1) * sizeof(struct slot);
+}
+
+static int open_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        refuse("open");
+    return fd;
+}
+
+/* What an earlier process left of the table, if one did. */
+static void read_table(struct floor *floor, const char *path)
+{
+    char *table_path = bench_text("%s-table", path);
+    size_t done = 0;
+    ssize_t n = 1;
+
+    floor->table_fd = open_file(table_path);
+    free(table_path);
+    floor->slots = mmap(NULL, table_bytes(floor), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (floor->slots == MAP_FAILED)
+        refuse("mmap");
+    madvise(floor->slots, table_bytes(floor), MADV_HUGEPAGE);
+    for (; done < table_bytes(floor) && n > 0; done += (size_t)n) {
+        n = pread(floor->table_fd, (char *)floor->slots + done, table_bytes(floor) - done,
+                  (off_t)done);
+        if (n < 0)
+            refuse("read");
+    }
+}
+
+static void write_table(const struct floor *floor)
+{
+    for (size_t done = 0; done < table_bytes(floor);) {
+        ssize_t n = pwrite(floor->table_fd, (const char *)floor->slots + done,
+                           table_bytes(floor) - done, (off_t)done);
+
+        if (n <= 0)
+            refuse("write");
+        done += (size_t)n;
+    }
+}
 
 static void *open_floor(const char *path, const struct engine_config *config)
 {
     struct floor *floor = bench_alloc(1, sizeof *floor);
     static const char zeros[PAGES * PAGE];
+    size_t size = PAGES * PAGE + LOG_BYTES;
     size_t capacity = 16;
 
     while (capacity < 2 * config->records)
         capacity *= 2;
     floor->mask = capacity - 1;
     floor->durable = (config->flags & ENGINE_DURABLE) != 0;
-    floor->size = PAGES * PAGE + capacity * sizeof(struct slot) + LOG_BYTES;
-    floor->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (floor->fd < 0 || ftruncate(floor->fd, (off_t)floor->size) != 0)
-        bench_fail(BENCH_BROKEN, "floor: %s: %s", path, strerror(errno));
+    floor->reader = (config->flags & ENGINE_READER) != 0;
+    floor->fd = open_file(path);
+    if (ftruncate(floor->fd, (off_t)size) != 0)
+        refuse("truncate");
     if (floor->durable && (pwrite(floor->fd, zeros, sizeof zeros, 0) != (ssize_t)sizeof zeros ||
                            fsync(floor->fd) != 0))
-        bench_fail(BENCH_BROKEN, "floor: %s: %s", path, strerror(errno));
-    floor->map = mmap(NULL, floor->size, PROT_READ | PROT_WRITE, MAP_SHARED, floor->fd, 0);
+        refuse("write");
+    floor->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, floor->fd, 0);
     if (floor->map == MAP_FAILED)
-        bench_fail(BENCH_BROKEN, "floor: cannot map %s: %s", path, strerror(errno));
-    floor->slots = (struct slot *)(void *)(floor->map + PAGES * PAGE);
-    floor->log = floor->map + PAGES * PAGE + capacity * sizeof(struct slot);
-    if ((config->flags & ENGINE_READER) == 0)
+        refuse("mmap");
+    floor->log = floor->map + PAGES * PAGE;
+    if (!floor->reader)
         memset(floor->log, 0, LOG_BYTES); /* no page is to be fetched by a put */
+    read_table(floor, path);
     return floor;
 }
 
@@ -112,7 +168,7 @@ static void put_durable(struct floor *floor, const struct pair *pair)
 
     if (pwrite(floor->fd, pair->value, pair->value_len, own) != (ssize_t)pair->value_len ||
         fdatasync(floor->fd) != 0)
-        bench_fail(BENCH_BROKEN, "floor: %s", strerror(errno));
+        refuse("durable put");
 }
 
 static int put_floor(void *db, const struct pair *pair)
@@ -169,7 +225,11 @@ static void close_floor(void *db)
 {
     struct floor *floor = db;
 
-    munmap(floor->map, floor->size);
+    if (!floor->reader)
+        write_table(floor);
+    munmap(floor->slots, table_bytes(floor));
+    munmap(floor->map, PAGES * PAGE + LOG_BYTES);
+    close(floor->table_fd);
     close(floor->fd);
     free(floor);
 }
