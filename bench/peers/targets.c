@@ -9,9 +9,9 @@
 #include <string.h>
 
 /* With what lxdb's row is compared: an engine's name, or one of these. */
-#define LMDB "lmdb"      /* the better of its two settings */
-#define BEST "best peer" /* of all that are stores */
-#define ITSELF "lxdb"    /* another row of it */
+#define LMDB "lmdb"          /* the better of its two settings */
+#define BEST "the best peer" /* of all that are stores */
+#define ITSELF "lxdb"        /* another row of it */
 #define ABSOLUTE NULL
 
 enum { TIMES = 0, RATES = 1u << 0, DIFFERENCE = 1u << 1 };
