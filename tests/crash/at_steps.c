@@ -344,8 +344,8 @@ static int publishing_fstat(int fd, struct stat *ret_stat)
     return lx_io_system.fstat(fd, ret_stat);
 }
 
-/* The record of the second key lies where the file has grown since the reader has seen its size: when
- * it comes to that, with the first key looked up, it asks again. */
+/* The record of the second key lies where the file has grown since the reader has seen its size:
+ * when it comes to that, with the first key looked up, it asks again. */
 static void peek_many_during_a_whole_batch_sees_all_or_none(void **state)
 {
     struct fixture *fixture = *state;
