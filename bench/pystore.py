@@ -4,10 +4,11 @@
 
 It writes the file of docs/format.md: an append-only log with a CRC-32 in each record, replaced and
 deleted records killed by their status byte, a GROUP before each batch, and the watermark while a
-session writes. A dict leads from each key to its record. The file is mapped, so that a change is in
-the page cache when the call returns, as with lxdb's sync mode none. What lxdb has beyond that is
-left out, to the advantage of this store: other processes and threads, repair, damage in the middle
-of a file. Only the standard library is used: struct, zlib, json, mmap.
+session writes. An index of offsets leads to the records, here a dict. The file is mapped, so that a
+change is in the page cache when the call returns, as with lxdb's sync mode none. A lock orders the
+writers, readers take none. What lxdb has beyond that is left out, to the advantage of this store:
+other processes, repair, damage in the middle of a file. Only the standard library is used: struct,
+zlib, json, mmap.
 
 usage: pystore.py DIRECTORY RECORDS
 
@@ -20,6 +21,7 @@ import mmap
 import os
 import struct
 import sys
+import threading
 import time
 from zlib import crc32
 
@@ -33,32 +35,44 @@ CHUNK = 1 << 20  # what the file grows by
 JSON_TAG = b"\1"
 
 
+def check(key):
+    if not 1 <= len(key) <= 0xffff:
+        raise ValueError(f"a key of {len(key)} bytes")
+
+
+def encode(status, key, value):
+    """A record: struct refuses a value that is too long."""
+    body = HEAD.pack(status, len(key), len(value)) + key + value
+    return body + CRC.pack(crc32(body))
+
+
 class Store:
     """A database: bytes to bytes, all methods named after those of lxdb."""
 
     def __init__(self, path):
         self.path = path
+        self.lock = threading.Lock()  # of the writers
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         size = os.fstat(self.fd).st_size
         if size == 0:
             os.write(self.fd, HEADER.pack(b"LXDB", 1, 0))
             os.fsync(self.fd)
             size = HEADER.size
-        self.index = {}  # key -> (offset of the record, offset of the value, of its end)
         self.writing = False
         self.dead = 0
-        self.map = mmap.mmap(self.fd, size)
+        # What readers use, replaced in one step: the mapped file, and the offset by key.
+        self.view = mmap.mmap(self.fd, size), {}
         self.scan(size)
 
     def scan(self, size):
         """Fill the index from a closed file, and find the tail."""
-        magic, version, watermark = HEADER.unpack_from(self.map)
+        log, index = self.view
+        magic, version, watermark = HEADER.unpack_from(log)
         if (magic, version, watermark) != (b"LXDB", 1, 0):
             raise ValueError(f"{self.path}: not a closed database of version 1")
-        data = self.map[:size]
+        data = log[:size]
         view = memoryview(data)
         at = HEADER.size
-        index = self.index
         while at + HEAD.size <= size:
             status, key_len, value_len = HEAD.unpack_from(data, at)
             key_at = at + HEAD.size
@@ -67,172 +81,189 @@ class Store:
             end = value_end + CRC.size
             if key_len == 0 or end > size:
                 break
-            stored = CRC.unpack_from(data, value_end)[0]
             if status == 1:
-                if crc32(view[at:value_end]) != stored:
+                if crc32(view[at:value_end]) != CRC.unpack_from(data, value_end)[0]:
                     break
-                index[data[key_at:value_at]] = (at, value_at, value_end)
-            elif value_len == 0:
-                index.pop(data[key_at:value_at], None)
-            if status != 1:
+                index[data[key_at:value_at]] = at
+            else:
+                if value_len == 0:
+                    index.pop(data[key_at:value_at], None)
                 self.dead += end - at
             at = end
         self.tail = at
 
     # ---- One record ------------------------------------------------------------------------------
 
+    def read(self, key):
+        log, index = self.view
+        at = index.get(key)
+        if at is None:
+            return None
+        _, key_len, value_len = HEAD.unpack_from(log, at)
+        value_at = at + HEAD.size + key_len
+        return log[value_at:value_at + value_len]
+
     def append(self, data):
         """Put bytes at the end of the log; returns where they are."""
+        log = self.view[0]
         if not self.writing:
-            self.begin_session()
+            log[WATERMARK_AT:WATERMARK_AT + 4] = CRC.pack(self.tail)
+            os.fdatasync(self.fd)
+            self.writing = True
         at = self.tail
         end = at + len(data)
-        if end > len(self.map):
-            self.map.resize((end // CHUNK + 1) * CHUNK)
-        self.map[at:end] = data
+        if end > len(log):
+            log.resize((end // CHUNK + 1) * CHUNK)
+        log[at:end] = data
         self.tail = end
         return at
 
-    def begin_session(self):
-        self.map[WATERMARK_AT:WATERMARK_AT + 4] = CRC.pack(self.tail)
-        os.fdatasync(self.fd)
-        self.writing = True
+    def kill(self, at):
+        log = self.view[0]
+        _, key_len, value_len = HEAD.unpack_from(log, at)
+        log[at] = 0
+        self.dead += HEAD.size + key_len + value_len + CRC.size
 
-    def put(self, key, value, old):
-        key_len = len(key)
-        value_len = len(value)
-        body = HEAD.pack(1, key_len, value_len) + key + value
-        at = self.append(body + CRC.pack(crc32(body)))
+    def put(self, key, record, old):
+        at = self.append(record)
         if old is not None:
-            self.map[old[0]] = 0
-            self.dead += old[2] - old[0] + CRC.size
-        value_at = at + HEAD.size + key_len
-        self.index[key] = (at, value_at, value_at + value_len)
+            self.kill(old)
+        self.view[1][key] = at
 
     def create(self, key, value):
-        if key in self.index:
-            return False
-        self.put(key, value, None)
+        check(key)
+        record = encode(1, key, value)
+        with self.lock:
+            if key in self.view[1]:
+                return False
+            self.put(key, record, None)
         return True
 
     def update(self, key, value):
-        old = self.index.get(key)
-        if old is None:
-            return False
-        self.put(key, value, old)
+        check(key)
+        record = encode(1, key, value)
+        with self.lock:
+            old = self.view[1].get(key)
+            if old is None:
+                return False
+            self.put(key, record, old)
         return True
 
     def write(self, key, value):
-        self.put(key, value, self.index.get(key))
+        check(key)
+        record = encode(1, key, value)
+        with self.lock:
+            self.put(key, record, self.view[1].get(key))
 
     def delete(self, key):
-        old = self.index.pop(key, None)
-        if old is None:
-            return False
-        body = HEAD.pack(0, len(key), 0) + key
-        self.append(body + CRC.pack(crc32(body)))
-        self.map[old[0]] = 0
-        self.dead += old[2] - old[0] + len(body) + 2 * CRC.size
+        check(key)
+        marker = encode(0, key, b"")
+        with self.lock:
+            old = self.view[1].get(key)
+            if old is None:
+                return False
+            self.append(marker)
+            self.kill(old)
+            del self.view[1][key]
+            self.dead += len(marker)
         return True
 
-    def read(self, key):
-        found = self.index.get(key)
-        return None if found is None else self.map[found[1]:found[2]]
+    # ---- Batches: the caller has the lock --------------------------------------------------------
 
-    # ---- Batches ---------------------------------------------------------------------------------
-
-    def commit(self, parts, count):
+    def commit(self, records):
         """Append the records of a batch behind a GROUP, at once; returns where they begin."""
-        data = b"".join(parts)
-        body = (HEAD.pack(0, len(CONTROL_KEY), GROUP.size) + CONTROL_KEY +
-                GROUP.pack(b"G", self.tail, count, len(data), 0))
-        group = body + CRC.pack(crc32(body))
+        data = b"".join(records)
+        group = encode(0, CONTROL_KEY, GROUP.pack(b"G", self.tail, len(records), len(data), 0))
         self.dead += len(group)
         return self.append(group + data) + len(group)
 
-    def batch_write(self, pairs):
-        parts = []
-        for key, value in pairs:
-            body = HEAD.pack(1, len(key), len(value)) + key + value
-            parts.append(body)
-            parts.append(CRC.pack(crc32(body)))
-        at = self.commit(parts, len(parts) // 2)
-        index = self.index
-        for key, value in pairs:
+    def put_all(self, pairs, records):
+        at = self.commit(records)
+        index = self.view[1]
+        for (key, _), record in zip(pairs, records):
             old = index.get(key)
             if old is not None:
-                self.map[old[0]] = 0
-                self.dead += old[2] - old[0] + CRC.size
-            value_at = at + HEAD.size + len(key)
-            end = value_at + len(value)
-            index[key] = (at, value_at, end)
-            at = end + CRC.size
+                self.kill(old)
+            index[key] = at
+            at += len(record)
+
+    def encode_all(self, pairs):
+        for key, _ in pairs:
+            check(key)
+        return [encode(1, key, value) for key, value in pairs]
+
+    def batch_write(self, pairs):
+        records = self.encode_all(pairs)
+        with self.lock:
+            self.put_all(pairs, records)
 
     def batch_create(self, pairs):
         """Returns None, or the position of the first key that is there already."""
-        for position, (key, _) in enumerate(pairs):
-            if key in self.index:
-                return position
-        self.batch_write(pairs)
+        records = self.encode_all(pairs)
+        with self.lock:
+            index = self.view[1]
+            for position, (key, _) in enumerate(pairs):
+                if key in index:
+                    return position
+            self.put_all(pairs, records)
         return None
 
     def batch_delete(self, keys):
         """Returns how many of the keys were there."""
-        parts = []
-        found = []
-        for key in keys:
-            old = self.index.pop(key, None)
-            if old is not None:
-                body = HEAD.pack(0, len(key), 0) + key
-                parts.append(body)
-                parts.append(CRC.pack(crc32(body)))
-                found.append(old)
-        self.commit(parts, len(found))
-        for old in found:
-            self.map[old[0]] = 0
-            self.dead += old[2] - old[0] + CRC.size
-        self.dead += sum(map(len, parts))
+        with self.lock:
+            index = self.view[1]
+            found = [key for key in keys if key in index]
+            markers = [encode(0, key, b"") for key in found]
+            self.commit(markers)
+            for key, marker in zip(found, markers):
+                self.kill(index.pop(key))
+                self.dead += len(marker)
         return len(found)
 
     def clear(self):
-        return self.batch_delete(list(self.index))
+        return self.batch_delete(list(self.view[1]))
+
+    def keys(self):
+        return self.view[1].keys()
 
     # ---- Upkeep ----------------------------------------------------------------------------------
 
     def compact(self):
         """Copy the live records, in their order, to a new file, and put it in place."""
-        temporary = self.path + "-new"
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        parts = [HEADER.pack(b"LXDB", 1, 0)]
-        index = {}
-        tail = HEADER.size
-        for key, (at, value_at, value_end) in sorted(self.index.items(), key=lambda item: item[1]):
-            record = self.map[at:value_end + CRC.size]
-            if crc32(record[:-CRC.size]) != CRC.unpack_from(record, len(record) - CRC.size)[0]:
-                raise ValueError(f"{self.path}: offset {at}: CRC does not match")
-            parts.append(record)
-            index[key] = (tail, value_at - at + tail, value_end - at + tail)
-            tail += len(record)
-        parts[0] = HEADER.pack(b"LXDB", 1, tail if self.writing else 0)
-        os.write(fd, b"".join(parts))
-        os.fsync(fd)
-        os.rename(temporary, self.path)
-        folder = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(folder)
-        os.close(folder)
-        self.map.close()
-        os.close(self.fd)
-        self.fd = fd
-        self.map = mmap.mmap(fd, tail)
-        self.index = index
-        self.tail = tail
-        self.dead = 0
+        with self.lock:
+            log, index = self.view
+            temporary = self.path + "-new"
+            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            parts = [b""]
+            moved = {}
+            tail = HEADER.size
+            for key, at in sorted(index.items(), key=lambda item: item[1]):
+                _, key_len, value_len = HEAD.unpack_from(log, at)
+                record = log[at:at + HEAD.size + key_len + value_len + CRC.size]
+                if crc32(record[:-CRC.size]) != CRC.unpack_from(record, len(record) - CRC.size)[0]:
+                    raise ValueError(f"{self.path}: offset {at}: CRC does not match")
+                parts.append(record)
+                moved[key] = tail
+                tail += len(record)
+            parts[0] = HEADER.pack(b"LXDB", 1, tail if self.writing else 0)
+            os.write(fd, b"".join(parts))
+            os.fsync(fd)
+            os.rename(temporary, self.path)
+            folder = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(folder)
+            os.close(folder)
+            os.close(self.fd)
+            self.fd = fd
+            self.view = mmap.mmap(fd, tail), moved
+            self.tail = tail
+            self.dead = 0
 
     def close(self):
+        log = self.view[0]
         if self.writing:
             os.fdatasync(self.fd)
-            self.map[WATERMARK_AT:WATERMARK_AT + 4] = CRC.pack(0)
-        self.map.close()
+            log[WATERMARK_AT:WATERMARK_AT + 4] = CRC.pack(0)
+        log.close()
         if self.writing:
             os.truncate(self.fd, self.tail)
             os.fdatasync(self.fd)
@@ -258,7 +289,7 @@ class Typed:
         return json.loads(stored[1:])
 
     def exists(self, key):
-        return self.prefix + key in self.store.index
+        return self.prefix + key in self.store.keys()
 
     def batch_set(self, pairs):
         prefix = self.prefix
@@ -271,11 +302,11 @@ class Typed:
 
     def count(self):
         prefix = self.prefix
-        return sum(key.startswith(prefix) for key in self.store.index)
+        return sum(key.startswith(prefix) for key in self.store.keys())
 
     def clear(self):
         prefix = self.prefix
-        return self.store.batch_delete([key for key in self.store.index if key.startswith(prefix)])
+        return self.store.batch_delete([key for key in self.store.keys() if key.startswith(prefix)])
 
 
 # ---- The rows, as in bench/rows.c ---------------------------------------------------------------
@@ -372,7 +403,7 @@ class Rows:
         return f"all {self.n} values verified"
 
     def counts(self, wanted):
-        verify(len(self.store.index) == wanted)
+        verify(len(self.store.keys()) == wanted)
 
     # ---- Raw rows ----
 
@@ -457,7 +488,7 @@ class Rows:
         yield
         deleted = self.store.batch_delete(keys)
         yield
-        verify(deleted == self.n and not any(key in self.store.index for key in keys))
+        verify(deleted == self.n and not any(key in self.store.keys() for key in keys))
         self.counts(self.n)
         yield f"all {self.n} keys gone, the others kept"
 
