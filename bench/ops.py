@@ -18,7 +18,8 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         report = json.load(file)
     times = {}
-    for run in report["benchmarks"]:
+    # In the program's order, whatever the order of the runs was.
+    for run in sorted(report["benchmarks"], key=lambda run: run["family_index"]):
         if run["run_type"] == "iteration":
             operation, keys = run["run_name"].split("/")[:2]
             line = times.setdefault(operation, {})
