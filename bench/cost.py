@@ -72,7 +72,7 @@ def functions_of(lines):
         if line.startswith("ob="):
             library = os.path.basename(line[3:].strip())
         elif line.startswith("fn="):
-            name = line[3:].strip()
+            name = re.sub(r"\.(isra|part|constprop)\..*", "", line[3:].strip())
             if library.removeprefix("lt-") == os.path.basename(PROGRAM):
                 function = None
             elif library.startswith("liblxdb"):
