@@ -319,6 +319,11 @@ static void closed_length_that_passes_32_bits_leads_nowhere(void **state)
     lx_put32(log.bytes + off + 3, UINT32_MAX); /* 11 + 1 + UINT32_MAX is 11 in 32 bits */
     assert_log(&log, log.size, 0, "z=end");
     assert_damage(&log, 1, off, 12 + sizeof value, true);
+    /* a sum that leads to `z` in 32 bits: nothing steps over it all the same */
+    lx_put16(log.bytes + off + 1, 200);
+    lx_put32(log.bytes + off + 3, (uint32_t)(12 + sizeof value) - 11 - 200);
+    assert_log(&log, log.size, 0, "z=end");
+    assert_damage(&log, 1, off, 12 + sizeof value, true);
 }
 
 static void closed_length_that_swallows_whole_records_gives_them_back(void **state)
