@@ -742,10 +742,8 @@ int lx_commit_many(lx_core *core, enum lx_task task, lx_many *many)
 {
     lx_writer writer = lx_writer_of(core);
     uint64_t position = 0;
-    int rc = lx_refuse_readonly(core);
+    int rc;
 
-    if (rc != LXDB_OK)
-        return rc;
     do {
         size_t n = 0;
 

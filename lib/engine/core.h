@@ -243,6 +243,7 @@ typedef struct lx_many {
     int (*before)(struct lx_many *many);
     int (*prepare)(struct lx_many *many, lx_writer *writer, size_t *ret_n);
 } lx_many;
+/* On a core that may write. */
 int lx_commit_many(lx_core *core, enum lx_task task, lx_many *many);
 /* After a commit, without the lock: what the sync mode promises. `position` is logical. */
 int lx_commit_settle(lx_core *core, uint64_t position, lx_limit *limit);

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -800,6 +801,27 @@ static void last_close_has_the_file_in_force_for_itself(void **state)
     assert_true(cut_is_guarded);
 }
 
+/* ---- A new generation that cannot be opened -------------------------------------------------- */
+
+static void incr_without_descriptors_for_a_new_generation_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit before, none;
+    int64_t value = 0;
+    int rc;
+
+    assert_ok(lxdb_incr(fixture->db, "number", 6, 1, &value));
+    run_child(compact_and_close, fixture);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rc = lxdb_incr(fixture->db, "number", 6, 1, &value);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_code(rc, LXDB_IO);
+    assert_ok(lxdb_incr(fixture->db, "number", 6, 1, &value));
+    assert_int_equal(value, 2);
+}
+
 /* ---- A damaged index, and a commit that is not in it yet ------------------------------------- */
 
 static void die_with_a_commit_in_the_log(const struct fixture *fixture)
@@ -897,6 +919,7 @@ int main(void)
         test_in_database(last_close_has_the_file_in_force_for_itself),
         test_in_database(compaction_that_is_due_when_another_ends_is_made),
         test_in_database(writer_is_slowed_while_its_compaction_has_yet_to_begin),
+        test_in_database(incr_without_descriptors_for_a_new_generation_changes_nothing),
         test_in_database(commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_damaged),
         test_in_database(batch_of_a_dead_writer_stays_whole_when_a_compaction_for_it_fails),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
