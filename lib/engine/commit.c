@@ -649,10 +649,8 @@ static int first_look(lx_writer *writer, lx_change *change, enum lx_expect expec
     change->hash = lx_index_hash(&view->index, change->key, change->key_len);
     change->seed = view->index.seed;
     rc = look_up(view, change);
-    if (LX_LIKELY(rc == LXDB_OK))
-        rc = lx_change_expected(change, expect);
-    else if (rc == LX_AGAIN || rc == LX_DAMAGED)
-        rc = LXDB_OK; /* to be mended once the lock is ours */
+    /* what is wrong shows again once the lock is ours, and is mended there */
+    rc = LX_LIKELY(rc == LXDB_OK) ? lx_change_expected(change, expect) : LXDB_OK;
     writer->view = view;
     writer->inside = rc == LXDB_OK && lx_change_size(change) <= LX_ENCODE_MAX;
     if (LX_UNLIKELY(!writer->inside))

@@ -471,27 +471,32 @@ static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
     return rc;
 }
 
+/* How much is in the log and in the index beyond `from`. A slice under the lock may be further on
+ * than the index: it goes by the log alone. */
+static uint64_t ahead_of(const struct copy *copy, uint64_t from)
+{
+    /* acquire: whole commits; pairs with the release in commit.c conclude() */
+    uint64_t indexed = atomic_load_explicit(&copy->old->block->indexed, memory_order_acquire);
+
+    return indexed > from ? indexed - from : 0;
+}
+
 /* Pass 4. */
 static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
 {
-    const struct lx_control_block *block = copy->old->block;
-
     for (int round = 0;; round++) {
-        uint64_t to;
+        uint64_t ahead;
         int rc = lx_log_sync(&copy->log);
 
         if (rc != LXDB_OK)
             return rc;
-        /* acquire: whole commits; pairs with the release in commit.c conclude() */
-        to = atomic_load_explicit(&block->indexed, memory_order_acquire);
-        if (to - *from < CLOSE_TO)
+        ahead = ahead_of(copy, *from);
+        if (ahead < CLOSE_TO)
             return LXDB_OK;
         if (round == 0)
-            rc = copy_more(copy, *from, to, UINT64_MAX, from);
-        while (rc == LXDB_OK && round > 0 && to - *from >= CLOSE_TO / 2) {
+            rc = copy_more(copy, *from, *from + ahead, UINT64_MAX, from);
+        while (rc == LXDB_OK && round > 0 && ahead_of(copy, *from) >= CLOSE_TO / 2)
             rc = copy_slice(copy, from, limit);
-            to = atomic_load_explicit(&block->indexed, memory_order_acquire);
-        }
         if (rc != LXDB_OK)
             return rc;
     }

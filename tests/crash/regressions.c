@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -808,7 +809,7 @@ static void incr_without_descriptors_for_a_new_generation_changes_nothing(void *
     struct fixture *fixture = *state;
     struct rlimit before, none;
     int64_t value = 0;
-    int rc;
+    int rc, wait_rc;
 
     assert_ok(lxdb_incr(fixture->db, "number", 6, 1, &value));
     run_child(compact_and_close, fixture);
@@ -816,8 +817,10 @@ static void incr_without_descriptors_for_a_new_generation_changes_nothing(void *
     none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     rc = lxdb_incr(fixture->db, "number", 6, 1, &value);
+    wait_rc = lxdb_wait_durable(fixture->db, 1, 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_code(rc, LXDB_IO);
+    assert_code(wait_rc, LXDB_IO);
     assert_ok(lxdb_incr(fixture->db, "number", 6, 1, &value));
     assert_int_equal(value, 2);
 }
@@ -850,6 +853,51 @@ static void commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_dama
     drop(fixture->db, "last");
     drop(fixture->db, "later");
     check_filled(fixture->db, KEYS);
+}
+
+static void batch_over_a_record_whose_status_byte_is_damaged_is_done(void **state)
+{
+    struct fixture *fixture = *state;
+    lxdb_batch *batch = NULL;
+    lxdb_stat_info info;
+    int fd = open(fixture->path, O_WRONLY | O_CLOEXEC);
+
+    put(fixture->db, "other", "1");
+    assert_ok(lxdb_stat(fixture->db, &info));
+    put(fixture->db, "key", "before");
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "", 1, (off_t)info.position), 1); /* an offset, at first */
+    close(fd);
+    assert_ok(lxdb_batch_begin(fixture->db, &batch));
+    assert_ok(lxdb_batch_write(batch, "key", 3, "ours", 4));
+    assert_ok(lxdb_batch_write(batch, "third", 5, "3", 1));
+    assert_ok(lxdb_batch_commit(batch, NULL, NULL));
+    check_value(fixture->db, "key", "ours");
+    check_value(fixture->db, "third", "3");
+    check_count(fixture->db, 3);
+}
+
+/* No lock file of ours says so: it was damaged. */
+static void intent_beyond_the_file_is_corrupt_and_covers_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = open(in_directory(fixture, "test.lxdb-lock"), O_RDWR | O_CLOEXEC);
+    struct lx_control_file *file = mmap(NULL, LX_CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                        fd, 0);
+    uint64_t size;
+
+    assert_true(fd >= 0 && file != MAP_FAILED);
+    close(fd);
+    put(fixture->db, "key", "value");
+    size = file_size(fixture->path);
+    file->lock.intent_end = UINT64_C(1) << 40;
+    file->lock.dirty = LX_DIRTY_COMMIT;
+    assert_code(lxdb_write(fixture->db, "later", 5, "1", 1), LXDB_CORRUPT);
+    check_value(fixture->db, "key", "value");
+    assert_int_equal(file_size(fixture->path), size);
+    file->lock.dirty = LX_CLEAN;
+    assert_int_equal(munmap(file, LX_CONTROL_SIZE), 0);
+    put(fixture->db, "later", "1");
 }
 
 static void die_with_half_a_batch_in_the_index(const struct fixture *fixture)
@@ -921,6 +969,8 @@ int main(void)
         test_in_database(writer_is_slowed_while_its_compaction_has_yet_to_begin),
         test_in_database(incr_without_descriptors_for_a_new_generation_changes_nothing),
         test_in_database(commit_of_a_dead_writer_is_taken_from_the_log_when_the_index_is_damaged),
+        test_in_database(batch_over_a_record_whose_status_byte_is_damaged_is_done),
+        test_in_database(intent_beyond_the_file_is_corrupt_and_covers_nothing),
         test_in_database(batch_of_a_dead_writer_stays_whole_when_a_compaction_for_it_fails),
         test_in_database(close_of_another_database_does_not_wait_for_a_stopped_holder),
         test_in_database(fork_does_not_wait_for_a_stopped_holder),
