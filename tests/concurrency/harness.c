@@ -212,6 +212,15 @@ static void on_crash(int signal_number)
     (void)raise(signal_number);
 }
 
+/* The supervisor asks a worker that hangs where it is: one line of its main thread for each call. */
+static void on_asked(int signal_number)
+{
+    void *frames[64];
+
+    (void)signal_number;
+    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+}
+
 static void watch_crashes(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
@@ -220,6 +229,7 @@ static void watch_crashes(void)
     void *frame;
 
     (void)backtrace(&frame, 1); /* loads the unwinder now, not in the handler */
+    (void)sigaction(SIGQUIT, &(struct sigaction){.sa_handler = on_asked}, NULL);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         /* a sanitizer's own handler says more than ours */
         if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
@@ -602,10 +612,16 @@ static void report_processes(void)
         struct slot *slot = &core->slots[i];
         int state = atomic_load(&slot->state);
 
-        if (state == SLOT_RUNNING || state == SLOT_DONE)
-            fprintf(stderr, "  worker %zu: %s, pid %d, state %c, stage \"%s\", progress %llu\n", i,
-                    slot->role, slot->pid, process_state(slot->pid),
-                    slot->stage != NULL ? slot->stage : "none", (unsigned long long)slot->progress);
+        if (state != SLOT_RUNNING && state != SLOT_DONE)
+            continue;
+        fprintf(stderr, "  worker %zu: %s, pid %d, state %c, stage \"%s\", progress %llu\n", i,
+                slot->role, slot->pid, process_state(slot->pid),
+                slot->stage != NULL ? slot->stage : "none", (unsigned long long)slot->progress);
+        if (state == SLOT_RUNNING && slot->pid > 0) {
+            (void)kill(slot->pid, SIGQUIT);
+            for (int i_nap = 0; i_nap < 100; i_nap++) /* for it to say so, before the next does */
+                nap();
+        }
     }
 }
 
