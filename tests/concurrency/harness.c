@@ -212,7 +212,7 @@ static void on_crash(int signal_number)
     (void)raise(signal_number);
 }
 
-/* The supervisor asks a worker that hangs where it is: one line of its main thread for each call. */
+/* The supervisor asks a worker that hangs where it is: a line for each call of its main thread. */
 static void on_asked(int signal_number)
 {
     void *frames[64];
