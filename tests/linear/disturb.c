@@ -54,9 +54,11 @@ static void die(const char *where)
         (void)pause();
 }
 
-static void park(const char *where)
+/* Once for an order: the signal may have obeyed it since it was looked at. */
+static void park(int order, const char *where)
 {
-    atomic_store(&seat->order, ORDER_NONE);
+    if (!atomic_compare_exchange_strong(&seat->order, &order, ORDER_NONE))
+        return;
     atomic_store(&seat->obeyed, where);
     while (!atomic_load(&seat->may_go_on))
         nap();
@@ -86,7 +88,7 @@ void lx_step(const char *name)
     if (order == ORDER_DIE_AT_STEP && one_of(rare))
         die(name);
     else if (order == ORDER_PARK_AT_STEP && one_of(rare))
-        park(name);
+        park(order, name);
     else if (one_of(4 * rare))
         pause_a_little();
 }
@@ -100,7 +102,7 @@ static void store(void *to, const void *from, size_t len)
     if (order == ORDER_DIE_ANYWHERE && one_of(rare))
         die("store");
     else if (order == ORDER_PARK_ANYWHERE && one_of(rare))
-        park("store");
+        park(order, "store");
     else if (is_client && one_of(4 * rare))
         pause_a_little();
     lx_io_system.store(to, from, len);
@@ -118,7 +120,7 @@ static void on_timer(int signal_number)
     if (inside && order == ORDER_DIE_ANYWHERE)
         die("any instruction");
     else if (inside && order == ORDER_PARK_ANYWHERE)
-        park("any instruction");
+        park(order, "any instruction");
     else
         pause_a_little();
 }
