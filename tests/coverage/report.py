@@ -167,11 +167,13 @@ def main():
     strict = STRICT
     if options.only:
         strict = set(options.only.split(","))
-        for line in (line for path in strict for line in files.get(path, {}).values()):
-            line.unreachable = min(line.missed(), len(FAILURE.findall(line.text)))
         files = {path: lines for path, lines in files.items() if path in strict}
         entries = [entry for entry in entries if entry[1] in strict]
     faults = leave_out(files, entries)
+    if options.only:
+        for line in (line for lines in files.values() for line in lines.values()):
+            line.unreachable += min(line.missed() - line.unreachable,
+                                    len(FAILURE.findall(line.text)))
     sums = collections.Counter()
 
     print(f"{'file':<26} {'lines':>12} {'':>6} {'branches':>12} {'':>6}  lines not run")
