@@ -408,7 +408,7 @@ static void release_wakes_if_somebody_sleeps(void **state)
 }
 
 static uint64_t counter; /* guarded by the lock */
-enum { COUNT_EACH = 3000, COUNTERS = 4 };
+enum { COUNT_EACH = 30000, COUNTERS = 4 };
 
 static void *count(void *arg)
 {
