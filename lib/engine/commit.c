@@ -108,7 +108,7 @@ static int prepare(lx_writer *writer, bool dirty, enum lx_task task, enum lx_pur
     const struct lx_control_file *control = writer->core->control;
     int rc = LX_UNLIKELY(dirty) ? set_right(writer) : LXDB_OK;
 
-    /* It makes the index anew, and the commit that is half in the old one is in the log. */
+    /* A compaction makes the index anew, and what is half in the old one is in the log. */
     if (LX_UNLIKELY(rc == LX_DAMAGED) && task == LX_TASK_COMPACT)
         return LXDB_OK;
 
