@@ -477,6 +477,7 @@ void lxdb_batch_abort(lxdb_batch *batch)
 struct lxdb_iter {
     lx_cut cut;
     size_t next;
+    bool plain; /* all of it, forwards, with values, by a walk of the log */
     uint32_t flags;
     size_t strip; /* bytes of every key that the caller does not see */
     size_t prefix_len;
@@ -513,6 +514,7 @@ int lxdb_iter_open(lxdb *db, const void *prefix, size_t prefix_len, uint32_t fla
         free(iter);
         return rc;
     }
+    iter->plain = iter->cut.walked && iter->prefix_len == 0 && flags == 0;
     *ret_iter = iter;
     return LXDB_OK;
 }
@@ -533,16 +535,18 @@ static int next_entry(lxdb_iter *iter, lx_entry *ret_entry)
             return rc;
         if (ret_entry->expiry_ms != 0 && ret_entry->expiry_ms <= cut->wall_ms)
             continue;
-        if (ret_entry->key_len < iter->prefix_len || ret_entry->key_len <= iter->strip ||
-            memcmp(ret_entry->key, iter->prefix, iter->prefix_len) != 0)
+        if (iter->prefix_len != 0 &&
+            (ret_entry->key_len < iter->prefix_len || ret_entry->key_len <= iter->strip ||
+             memcmp(ret_entry->key, iter->prefix, iter->prefix_len) != 0))
             continue;
         return LXDB_OK;
     }
     return lx_answer(LXDB_NOTFOUND);
 }
 
-int lxdb_iter_next(lxdb_iter *iter, const void **ret_key, size_t *ret_key_len,
-                   const void **ret_value, size_t *ret_value_len)
+static __attribute__((noinline)) int next_slowly(lxdb_iter *iter, const void **ret_key,
+                                                 size_t *ret_key_len, const void **ret_value,
+                                                 size_t *ret_value_len)
 {
     lx_entry entry;
     int rc;
@@ -561,6 +565,29 @@ int lxdb_iter_next(lxdb_iter *iter, const void **ret_key, size_t *ret_key_len,
     if (ret_value_len != NULL)
         *ret_value_len = iter->flags & LXDB_ITER_KEYS ? 0 : entry.value_len;
     return LXDB_OK;
+}
+
+int lxdb_iter_next(lxdb_iter *iter, const void **ret_key, size_t *ret_key_len,
+                   const void **ret_value, size_t *ret_value_len)
+{
+    if (LX_LIKELY(iter != NULL && ret_key != NULL && ret_key_len != NULL && iter->plain &&
+                  iter->cut.epoch == lx_fork_epoch && iter->next < iter->cut.count)) {
+        uint32_t key_len, value_len;
+        const uint8_t *record = lx_log_record(&iter->cut.view->log, iter->cut.slots[iter->next],
+                                              &key_len, &value_len);
+
+        if (LX_LIKELY(record != NULL)) {
+            iter->next++;
+            *ret_key = record + LX_RECORD_HEADER;
+            *ret_key_len = key_len;
+            if (LX_LIKELY(ret_value != NULL))
+                *ret_value = record + LX_RECORD_HEADER + key_len;
+            if (LX_LIKELY(ret_value_len != NULL))
+                *ret_value_len = value_len;
+            return LXDB_OK;
+        }
+    }
+    return next_slowly(iter, ret_key, ret_key_len, ret_value, ret_value_len);
 }
 
 void lxdb_iter_close(lxdb_iter *iter)

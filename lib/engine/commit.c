@@ -567,6 +567,8 @@ static inline __attribute__((always_inline)) int apply(lx_writer *writer, lx_cha
      * sync, feed) */
     atomic_store_explicit(&block->tail, tail + size, memory_order_release);
     lx_step("commit-committed");
+    /* release: the tail before the status bytes; pairs with the fence in iterate.c take() */
+    atomic_thread_fence(memory_order_release);
     for (size_t i = 0; i < n && rc == LXDB_OK; i++) /* 3 */
         if (changes[i].found)
             rc = lx_log_set_status(log, changes[i].old_record, 0);

@@ -607,7 +607,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     atomic_store(&block->commits, atomic_load(&old->commits));
     atomic_store(&block->allocated, data.size);
     atomic_store(&block->session, 1);
-    atomic_store(&block->agreed, 1);
+    atomic_store(&block->agreed, LX_AGREED_UNDAMAGED);
     atomic_store(&block->durable, block->base + copy->tail);
     atomic_store(&block->sync_ns, atomic_load(&old->sync_ns));
     atomic_store(&block->syncs, atomic_load(&old->syncs));

@@ -50,6 +50,7 @@ typedef struct lx_view {
 struct lx_standing {
     uint64_t base, tail, indexed;
     uint64_t records, bytes, expiring;
+    bool walkable; /* no damage is known in the log, and its status bytes agree with its order */
 };
 
 /* A fork epoch that no process ever has: sends every call the slow way. */
@@ -280,6 +281,7 @@ typedef struct lx_cut {
     uint64_t epoch;
     uint64_t *slots;
     size_t count, capacity;
+    bool walked;  /* the slots are of the log, not of the index: their tags say nothing */
     uint64_t end; /* the log as of the cut */
     int64_t wall_ms;
 } lx_cut;

@@ -357,7 +357,8 @@ static int make_header(lx_core *core, lx_log *log, bool blank)
 
 struct state {
     uint64_t tail, last, records, bytes, expiring, durable;
-    bool session, agreed, unsteppable;
+    uint32_t agreed;
+    bool session, unsteppable;
 };
 
 /* Phase 5. After a failed sync of this boot (the poison is kept), a sync that succeeds proves
@@ -459,7 +460,10 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     ret_state->bytes = build.bytes;
     ret_state->expiring = build.expiring;
     ret_state->session = scan.ordered;
-    ret_state->agreed = scan.ordered || (build.dead == 0 && scan.damaged_count == 0);
+    if (scan.damaged_count != 0)
+        ret_state->agreed = scan.ordered ? LX_AGREED : LX_DISAGREED;
+    else
+        ret_state->agreed = scan.ordered || build.dead == 0 ? LX_AGREED_UNDAMAGED : LX_DISAGREED;
     ret_state->unsteppable = scan.unsteppable;
     if (report.time_ms != 0) {
         lx_control_receipt_store(core->control, &report);
@@ -530,7 +534,7 @@ int lx_recover(lx_core *core, int data_fd, lx_view **ret_view)
         state.records = seal.records;
         state.bytes = seal.bytes;
         state.expiring = seal.expiring;
-        state.agreed = seal.agreed != 0;
+        state.agreed = (uint32_t)seal.agreed;
     } else {
         rc = rebuild(core, &log, &index, &state);
     }

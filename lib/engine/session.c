@@ -247,7 +247,7 @@ static int agree_chunk(lx_writer *writer)
     if (rc == LXDB_BUSY || (rc == LXDB_OK && agree.done != 0))
         rc = LX_AGAIN;
     else if (rc == LXDB_OK)
-        atomic_store(&block->agreed, 1);
+        atomic_store(&block->agreed, scan.damaged_count == 0 ? LX_AGREED_UNDAMAGED : LX_AGREED);
     lx_index_close(&agree.last);
     lx_index_close(&agree.live);
     lx_scan_free(&scan);

@@ -61,6 +61,9 @@ int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standin
     standing.records = atomic_load_explicit(&block->records, memory_order_relaxed);
     standing.bytes = atomic_load_explicit(&block->bytes, memory_order_relaxed);
     standing.expiring = atomic_load_explicit(&block->expiring, memory_order_relaxed);
+    /* acquire: the status bytes; pairs with the release in session.c agree_chunk() */
+    standing.walkable = atomic_load_explicit(&block->agreed, memory_order_acquire) ==
+                        LX_AGREED_UNDAMAGED;
     atomic_thread_fence(memory_order_acquire); /* the words before the generation */
     if (lx_control_generation(core->control) != view->generation)
         return LX_AGAIN;

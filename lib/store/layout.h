@@ -103,6 +103,9 @@ struct lx_control_lock {
     uint64_t reserved_line3[3];
 };
 
+/* agreed: from LX_AGREED on they do; with LX_AGREED_UNDAMAGED the log has no damage either. */
+enum { LX_DISAGREED = 0, LX_AGREED = 1, LX_AGREED_UNDAMAGED = 2 };
+
 struct lx_control_block {
     /* Written before the generation is published, constant afterwards. */
     lx_file_id data;
@@ -119,7 +122,7 @@ struct lx_control_block {
     _Atomic uint64_t commits;
     _Atomic uint64_t last;    /* offset of the log's last record, 0 = none or not known */
     _Atomic uint32_t session; /* 1: the watermark is set, appends are allowed */
-    _Atomic uint32_t agreed;  /* 1: order and status bytes agree, see session.c */
+    _Atomic uint32_t agreed;  /* whether order and status bytes agree, see session.c */
     /* Durability: written by whoever syncs, without the writer lock. */
     _Atomic uint64_t durable;     /* logical; only grows, by compare-and-swap */
     _Atomic uint64_t sync_leader; /* identity of the process that syncs for all, 0 = none; a hint */

@@ -77,35 +77,46 @@ static inline bool lx_keys_equal(const uint8_t *a, const uint8_t *b, size_t len)
 /* The slow half of lx_log_look(): not a plain record, or not in what is mapped. */
 int lx_log_entry(lx_log *log, uint64_t off, lx_entry *ret_entry);
 
-/* What the slot value `off` leads to. LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no
- * record. */
-static inline int lx_log_look(lx_log *log, uint64_t off, lx_entry *ret_entry)
+/* What the slot value `off` leads to, if that is a plain record in what is mapped; else NULL. */
+static inline __attribute__((always_inline)) const uint8_t *
+lx_log_record(const lx_log *log, uint64_t off, uint32_t *ret_key_len, uint32_t *ret_value_len)
 {
     /* relaxed: a smaller value only sends us the slow way */
     uint64_t length = atomic_load_explicit(&log->length, memory_order_relaxed);
     const uint8_t *p = log->map.base + off;
+    uint8_t status;
 
-    if (LX_LIKELY(off < length && length - off >= LX_RECORD_HEADER)) {
-        /* a writer may kill the record meanwhile */
-        uint8_t status = __atomic_load_n(p, __ATOMIC_RELAXED);
-        uint32_t k = lx_get16(p + 1);
-        uint32_t v = lx_get32(p + 3);
-        uint64_t size = lx_record_size(k, v);
+    if (LX_UNLIKELY(off >= length || length - off < LX_RECORD_HEADER))
+        return NULL;
+    /* a writer may kill the record meanwhile */
+    status = __atomic_load_n(p, __ATOMIC_RELAXED);
+    *ret_key_len = lx_get16(p + 1);
+    *ret_value_len = lx_get32(p + 3);
+    /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
+    if (LX_LIKELY(lx_record_size(*ret_key_len, *ret_value_len) <= length - off &&
+                  *ret_key_len != 0 &&
+                  (status == 1 || (status == 0 && *ret_key_len != LX_CONTROL_KEY_LEN))))
+        return p;
+    return NULL;
+}
 
-        /* a live status byte, or a dead one (of a put just replaced) that no GROUP can have */
-        if (LX_LIKELY(size <= length - off && k != 0 &&
-                      (status == 1 || (status == 0 && k != LX_CONTROL_KEY_LEN)))) {
-            ret_entry->off = ret_entry->record = off;
-            ret_entry->len = size;
-            ret_entry->key = p + LX_RECORD_HEADER;
-            ret_entry->key_len = k;
-            ret_entry->value = p + LX_RECORD_HEADER + k;
-            ret_entry->value_len = v;
-            ret_entry->expiry_ms = 0;
-            return LXDB_OK;
-        }
-    }
-    return lx_log_entry(log, off, ret_entry);
+/* What the slot value `off` leads to. LX_AGAIN, or LXDB_CORRUPT (without a sentence) for what is no
+ * record. */
+static inline int lx_log_look(lx_log *log, uint64_t off, lx_entry *ret_entry)
+{
+    uint32_t k, v;
+    const uint8_t *p = lx_log_record(log, off, &k, &v);
+
+    if (LX_UNLIKELY(p == NULL))
+        return lx_log_entry(log, off, ret_entry);
+    ret_entry->off = ret_entry->record = off;
+    ret_entry->len = lx_record_size(k, v);
+    ret_entry->key = p + LX_RECORD_HEADER;
+    ret_entry->key_len = k;
+    ret_entry->value = p + LX_RECORD_HEADER + k;
+    ret_entry->value_len = v;
+    ret_entry->expiry_ms = 0;
+    return LXDB_OK;
 }
 
 /* Whether it leads to `key`: LXDB_OK and the entry, LXDB_NOTFOUND for another key, or as above. */

@@ -296,6 +296,38 @@ static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(v
     check_value(fixture->db, "b", "2");
 }
 
+static void iteration_behind_a_dead_length_that_leads_astray_shows_everything(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1"); /* 13 bytes each */
+    put(fixture->db, "b", "2");
+    put(fixture->db, "c", "3");
+    put(fixture->db, "d", "4");
+    put(fixture->db, "a", "5");
+    patch(fixture->path, HEADER_SIZE + 6, "\x1b", 1); /* over `b` and `c`, to `d` */
+    check_keys(fixture->db, "", 0, "b c d a");
+    patch(fixture->path, HEADER_SIZE + 6, "\x1c", 1); /* into `d` */
+    check_keys(fixture->db, "", 0, "b c d a");
+    patch(fixture->path, HEADER_SIZE + 3, "\xff", 1); /* beyond the end */
+    check_keys(fixture->db, "", 0, "b c d a");
+}
+
+static void iteration_of_a_database_with_damage_shows_the_whole_records(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture->db, "a", "1");
+    put(fixture->db, "b", "2");
+    put(fixture->db, "c", "3");
+    close_database(fixture);
+    patch(fixture->path, HEADER_SIZE + 13 + 8, "!", 1); /* the value of `b` */
+    fixture->db = open_database(fixture->path);
+    check_keys(fixture->db, "", 0, "a c");
+    put(fixture->db, "d", "4");
+    check_keys(fixture->db, "", 0, "a c d");
+}
+
 /* ---- An index that is damaged while it is in use --------------------------------------------- */
 
 #define SLOT_OFFSET ((UINT64_C(1) << 48) - 1)
@@ -319,6 +351,15 @@ static void lead_slot(const struct fixture *fixture, uint64_t off, uint64_t to)
     patch(index, at, &slot, sizeof slot);
 }
 
+/* So much of the log dead that an iteration goes by the index. */
+static void put_often(lxdb *db, const char *key)
+{
+    static const uint8_t value[1000];
+
+    for (int i = 0; i < 200; i++)
+        assert_ok(lxdb_write(db, key, strlen(key), value, sizeof value));
+}
+
 static void iteration_believes_no_record_that_a_slot_leads_to_by_damage(void **state)
 {
     struct fixture *fixture = *state;
@@ -331,6 +372,7 @@ static void iteration_believes_no_record_that_a_slot_leads_to_by_damage(void **s
     put(fixture->db, "a", "1"); /* 13 bytes */
     assert_int_equal(add_record(value, 1, "ghost", "2") - value, 17);
     assert_ok(lxdb_write(fixture->db, "b", 1, value, 17));
+    put_often(fixture->db, "c");
     lead_slot(fixture, HEADER_SIZE, HEADER_SIZE + 13 + 8);
     assert_ok(lxdb_iter_open(fixture->db, "", 0, 0, &iter));
     while ((rc = lxdb_iter_next(iter, &key, &key_len, NULL, NULL)) == LXDB_OK)
@@ -430,6 +472,8 @@ int main(void)
         test_in_database(receipt_counts_kills_without_a_cause_alone),
         test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
         test_in_database(compaction_behind_a_dead_length_that_leads_astray_keeps_everything),
+        test_in_database(iteration_behind_a_dead_length_that_leads_astray_shows_everything),
+        test_in_database(iteration_of_a_database_with_damage_shows_the_whole_records),
         test_in_database(iteration_believes_no_record_that_a_slot_leads_to_by_damage),
         test_in_database(slot_that_leads_to_an_older_version_is_damage),
         test_in_database(live_record_whose_status_byte_rots_while_it_is_read_is_restored),

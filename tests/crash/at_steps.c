@@ -421,6 +421,19 @@ static void iteration_beside_a_writer_stopped_before_it_publishes_has_none_of_a_
     let_go(publisher);
 }
 
+static void iteration_beside_a_writer_stopped_after_its_kills_has_what_it_killed(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t publisher;
+    unsigned n;
+
+    assert_ok(commit_batch(fixture->db, "a"));
+    publisher = stop_at(fixture, commit_b, "commit-killed", 1);
+    assert_int_equal(iterate(fixture->db, &n), 'a');
+    assert_int_equal(n, KEYS);
+    let_go(publisher);
+}
+
 /* ---- Compactions in the middle of something -------------------------------------------------- */
 
 static lxdb *interloper; /* what realloc() does something with, once; NULL: nothing */
@@ -940,6 +953,8 @@ int main(void)
         ended_in(fresh_database, iteration_beside_a_stopped_publisher_has_the_whole_batch),
         ended_in(fresh_database,
                  iteration_beside_a_writer_stopped_before_it_publishes_has_none_of_a_batch),
+        ended_in(fresh_database,
+                 iteration_beside_a_writer_stopped_after_its_kills_has_what_it_killed),
         ended_in(fresh_database, iteration_beside_two_compactions_is_of_one_instant),
         ended_in(fresh_database, read_under_way_keeps_its_generation_through_compactions),
         ended_in(fresh_database,

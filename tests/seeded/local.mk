@@ -31,6 +31,7 @@ SEEDED_PATCHES = \
 	tests/seeded/credit_is_given_back_to_candidates.patch \
 	tests/seeded/cut_ends_at_indexed.patch \
 	tests/seeded/cut_is_not_replayed.patch \
+	tests/seeded/cut_misses_what_is_killed_early.patch \
 	tests/seeded/cut_takes_half_a_batch.patch \
 	tests/seeded/damage_is_not_kept_aside.patch \
 	tests/seeded/damage_is_skipped_past_the_watermark.patch \
@@ -157,6 +158,7 @@ SEEDED_PATCHES = \
 	tests/seeded/view_freed_without_grace.patch \
 	tests/seeded/views_do_not_lock_the_data.patch \
 	tests/seeded/waiters_are_forgotten.patch \
+	tests/seeded/walk_is_not_counted.patch \
 	tests/seeded/watermark_beyond_the_file_is_believed.patch \
 	tests/seeded/watermark_is_rounded_up.patch \
 	tests/seeded/watermark_moves_before_the_sync.patch \
