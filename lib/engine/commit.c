@@ -40,6 +40,16 @@ bool lx_expired(int64_t expiry_ms)
     return LX_UNLIKELY(expiry_ms != 0) && expiry_ms <= lx_wall_coarse_ms();
 }
 
+static void set_relaxed(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+static uint64_t get_relaxed(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 /* ---- the lock -------------------------------------------------------------------------------- */
 
 lx_writer lx_writer_of(lx_core *core)
@@ -256,7 +266,11 @@ int lx_change_find(lx_writer *writer, lx_change *change)
     const lx_index *index = &writer->view->index;
 
     /* What was found without the lock still stands if its segment is in force and its slot
-     * unchanged: within a generation an offset never leads to another record. */
+     * unchanged: within a generation an offset never leads to another record. A miss stands if
+     * nothing was committed since. */
+    if (change->seed == index->seed && !change->found &&
+        change->missed_at == get_relaxed(&writer->block->tail))
+        return LXDB_OK;
     if (change->seed == index->seed && change->found &&
         change->old_at.segment ==
             lx_index_segment(index, lx_index_segment_of(index, change->hash)) &&
@@ -280,16 +294,6 @@ int lx_change_expected(const lx_change *change, enum lx_expect expect)
     if (expect == LX_PRESENT && !there)
         return lx_answer(LXDB_NOTFOUND);
     return LXDB_OK;
-}
-
-static void set_relaxed(_Atomic uint64_t *word, uint64_t value)
-{
-    atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-static uint64_t get_relaxed(const _Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
 }
 
 /* ---- securing space -------------------------------------------------------------------------- */
@@ -650,6 +654,9 @@ static int first_look(lx_writer *writer, lx_change *change, enum lx_expect expec
         return rc;
     change->hash = lx_index_hash(&view->index, change->key, change->key_len);
     change->seed = view->index.seed;
+    /* acquire: the slots of all commits below it, so that whoever misses the key knows that none of
+     * them has it; pairs with the release in conclude() */
+    change->missed_at = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
     rc = look_up(view, change);
     /* what is wrong shows again once the lock is ours, and is mended there */
     rc = LX_LIKELY(rc == LXDB_OK) ? lx_change_expected(change, expect) : LXDB_OK;

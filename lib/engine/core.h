@@ -167,9 +167,10 @@ typedef struct lx_change {
     uint8_t head[LX_RECORD_HEADER];
     uint8_t crc[4];
     uint64_t hash;
-    uint64_t seed; /* of the index that `hash` is for; 0: not hashed yet */
-    uint64_t at;   /* offset of the new record */
-    bool found;    /* the key is there; then of the version that is there: */
+    uint64_t seed;      /* of the index that `hash` is for; 0: not hashed yet */
+    uint64_t at;        /* offset of the new record */
+    uint64_t missed_at; /* if it was not found without the lock: how far the index was then */
+    bool found;         /* the key is there; then of the version that is there: */
     lx_slot_at old_at;
     uint64_t old_slot;   /* what the slot held */
     uint64_t old_record; /* its offset */

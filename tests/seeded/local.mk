@@ -87,6 +87,7 @@ SEEDED_PATCHES = \
 	tests/seeded/mappings_are_inherited.patch \
 	tests/seeded/marker_is_born_live.patch \
 	tests/seeded/miss_is_not_confirmed.patch \
+	tests/seeded/miss_stands_under_the_lock.patch \
 	tests/seeded/names_are_never_looked_at.patch \
 	tests/seeded/names_are_not_looked_at_again.patch \
 	tests/seeded/no_room_for_a_pad.patch \
