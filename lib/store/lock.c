@@ -9,8 +9,9 @@
 
 #define WAITERS 1u
 #define SLEEP_NS 20000000u /* between two questions whether the holder lives */
-#define SPIN_MIN 16u
-#define SPIN_MAX 256u
+#define SPIN_MIN 64u       /* pauses of lx_cpu_relax() in one wait */
+#define SPIN_MAX 512u
+#define SPIN_STEP 16u /* pauses between two looks, at most */
 
 static const char *task_text(enum lx_task task)
 {
@@ -54,18 +55,24 @@ static bool swap_word(struct lx_control_lock *lock, uint64_t from, uint64_t to)
 }
 
 /* The first, short wait. Sleeping and waking across processes costs far more than a commit takes,
- * so it pays to look again for a while; how long adapts to whether that helped lately. */
+ * so it pays to look again for a while; how long adapts to whether that helped lately. Every look
+ * takes the line away from the holder, who writes to it: so looks become rarer, and the holder, who
+ * has all lines at hand, gets through several commits before the lock changes hands. */
 static bool spin(struct lx_control_lock *lock, uint64_t mine)
 {
-    static _Atomic uint32_t patience = 64;
+    static _Atomic uint32_t patience = SPIN_MAX / 2;
     uint32_t limit = atomic_load_explicit(&patience, memory_order_relaxed);
+    uint32_t step = 1;
 
-    for (uint32_t i = 0; i < limit; i++) {
-        lx_cpu_relax();
+    for (uint32_t spent = 0; spent < limit; spent += step) {
+        if (step < SPIN_STEP)
+            step *= 2;
+        for (uint32_t i = 0; i < step; i++)
+            lx_cpu_relax();
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
             swap_word(lock, 0, mine)) {
             if (limit < SPIN_MAX)
-                atomic_store_explicit(&patience, limit + limit / 8 + 1, memory_order_relaxed);
+                atomic_store_explicit(&patience, limit + limit / 8, memory_order_relaxed);
             return true;
         }
     }
@@ -155,8 +162,9 @@ static int wait_for(struct lx_control_lock *lock, const lx_lock_self *self, uint
         word |= WAITERS;
         lx_futex_wait(low_half(lock), (uint32_t)word, ns);
         /* The same word as before the sleep: is its holder still there? */
-        if (atomic_load_explicit(&lock->word, memory_order_relaxed) == word &&
-            lx_lock_is_dead(self, word >> 1) && swap_word(lock, word, mine | WAITERS))
+        if (atomic_load_explicit(&lock->word, memory_order_relaxed) == word
+                ? lx_lock_is_dead(self, word >> 1) && swap_word(lock, word, mine | WAITERS)
+                : spin(lock, mine | WAITERS))
             return LXDB_OK;
     }
 }
