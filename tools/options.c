@@ -121,9 +121,6 @@ static int apply(struct cli *cli, unsigned bit, const char *arg)
         break;
     case OPTION_FORMAT:
         return apply_format(cli, arg);
-    case OPTION_JSON:
-        cli->json = true;
-        break;
     case OPTION_TIMEOUT:
         return apply_timeout(cli, arg);
     case OPTION_SYNC:
@@ -131,7 +128,7 @@ static int apply(struct cli *cli, unsigned bit, const char *arg)
     case OPTION_ANY_FS:
         cli->any_fs = true;
         break;
-    default: /* --help, --version: being seen is all */
+    default: /* --json, --help, --version: being seen is all */
         break;
     }
     return CLI_OK;
@@ -167,12 +164,30 @@ static bool is_argument(const char *word)
     return word[1] >= '0' && word[1] <= '9' && strcmp(word, "-0") != 0;
 }
 
+/* Messages are JSON if that is asked for anywhere, also behind what they are about. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *arg;
+        const struct option *option = is_argument(argv[i]) ? NULL : find(argv[i], &arg);
+
+        if (option == NULL)
+            continue;
+        if (option->bit == OPTION_JSON)
+            return true;
+        if (option->arg != NULL && arg == NULL)
+            i++;
+    }
+    return false;
+}
+
 int options_parse(struct cli *cli, int argc, char **argv, size_t *ret_n, unsigned *ret_seen)
 {
     unsigned seen = 0;
     size_t n = 0;
     int i = 0;
 
+    cli->json = wants_json(argc, argv);
     while (i < argc) {
         char *word = argv[i++];
         const struct option *option;

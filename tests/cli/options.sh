@@ -44,6 +44,10 @@ check timeout_not_a_number_is_usage 2 '' set a b --timeout soon
 check_that wrong_use_creates_no_file [ ! -e "$db" ]
 check usage_json_is_an_object 2 '' --json get a b
 check_stderr usage_json_is_printed_as_object '^{"error":"usage","exit":2,"message":".*"}$'
+check usage_json_behind_what_is_wrong 2 '' keys --limit x --json
+check_stderr usage_json_behind_what_is_wrong_counts '^{"error":"usage","exit":2,"message":".*"}$'
+check usage_json_as_an_argument 2 '' keys --prefix --json --limit x
+check_stderr usage_json_as_an_argument_is_text '^lxdb: usage: --limit'
 
 check_tool options_before_the_file 0 '' --timeout 500 --sync full -n ns "$db" set k 1
 check_tool options_between_file_and_command 0 '1\n' "$db" -n ns get k
