@@ -551,12 +551,24 @@ static bool mount_type_get(int fd, char *ret_type, size_t size)
     return found;
 }
 
+/* The usual case, told sooner than the mounts are read: no server is asked about a block device. */
+static bool is_ext_on_a_device(int fd)
+{
+    struct statx stx;
+    uint32_t magic;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx) == 0 &&
+           stx.stx_dev_major != 0 && magic_get(fd, &magic) && magic == MAGIC_EXT;
+}
+
 int lx_file_check_filesystem(int fd, const char *name)
 {
     const char *refused;
     char type[64];
     uint32_t magic;
 
+    if (is_ext_on_a_device(fd))
+        return LXDB_OK;
     if (mount_type_get(fd, type, sizeof type))
         refused = lx_filesystem_is_unfit(type) ? type : NULL;
     else if (magic_get(fd, &magic))

@@ -539,9 +539,18 @@ static void allocation_in_a_kernel_without_it_writes_zeros(void **state)
 
 /* ---- File systems ---------------------------------------------------------------------------- */
 
+/* Where the mounts have to be read. */
+static int file_in_memory(void)
+{
+    int fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static void file_system_is_judged_by_its_number_where_mounts_cannot_be_read(void **state)
 {
-    int fd = file_make("x");
+    int fd = file_in_memory();
 
     (void)state;
     refuse(CALL_OPEN, ENOENT, 1); /* /proc/self/mountinfo */
@@ -558,7 +567,7 @@ static void file_system_is_judged_by_its_number_where_mounts_cannot_be_read(void
 
 static void mounts_whose_reading_is_interrupted_are_read(void **state)
 {
-    int fd = file_make("x");
+    int fd = file_in_memory();
 
     (void)state;
     refuse(CALL_READ, EINTR, 2);
@@ -569,13 +578,24 @@ static void mounts_whose_reading_is_interrupted_are_read(void **state)
 
 static void file_system_that_nobody_knows_is_unsupported(void **state)
 {
-    int fd = file_make("x");
+    int fd = file_in_memory();
 
     (void)state;
     refuse(CALL_FSTATFS, EIO, 1);
     refusal.mask = STATX_MNT_ID;
     assert_int_equal(lx_file_check_filesystem(fd, "x"), LXDB_UNSUPPORTED);
     assert_says("no way to find out");
+    close(fd);
+}
+
+static void ext_on_a_device_is_accepted_without_reading_the_mounts(void **state)
+{
+    int fd = file_make("x");
+
+    (void)state;
+    refuse(CALL_OPEN, ENOENT, 1);
+    assert_int_equal(lx_file_check_filesystem(fd, "x"), LXDB_OK);
+    assert_int_equal(refusal.seen, lx_file_rewrites_allocate(fd) ? 1 : 0);
     close(fd);
 }
 
@@ -708,6 +728,7 @@ int main(void)
         UNIT(file_system_is_judged_by_its_number_where_mounts_cannot_be_read),
         UNIT(mounts_whose_reading_is_interrupted_are_read),
         UNIT(file_system_that_nobody_knows_is_unsupported),
+        UNIT(ext_on_a_device_is_accepted_without_reading_the_mounts),
         UNIT(number_of_a_file_system_is_asked_again_when_interrupted),
         UNIT(copy_of_access_that_is_refused_says_what_is_missing),
         UNIT(copy_of_access_without_acls_is_whole),
