@@ -127,6 +127,8 @@ int lx_view_make(lx_core *core, uint64_t generation, lx_log *log, lx_index *inde
         return lx_fail(LXDB_NOMEM, "out of memory");
     view->generation = generation;
     view->log = *log;
+    if (core->options.sync == LXDB_SYNC_FULL)
+        view->log.by_pwrite = true;
     view->index = *index;
     view->block = block;
     view->control = block != NULL ? core->control : NULL;

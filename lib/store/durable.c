@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #define SLEEP_MIN_NS 5000000u
+#define GATHER_MAX_NS 1000000u
 #define WATERMARK_EVERY_MS 1000u
 
 void lx_poison_set(struct lx_control_file *file)
@@ -66,20 +67,49 @@ static void move_watermark(const lx_durable *durable, uint64_t boundary)
     (void)lx_log_set_watermark(durable->log, lx_watermark_encode(boundary));
 }
 
-static int sync_now(const lx_durable *durable)
+/* When a sync ends, its leader is back with its next commit before those that slept behind it have
+ * woken, and would sync that commit alone. So, if the last sync carried several commits, wait until
+ * as many have come again: for twice the usual sync at most, since whoever is missing may be
+ * gone. */
+static void gather(struct lx_control_block *block, uint64_t position)
+{
+    /* relaxed: hints, all of them; the difference may wrap */
+    uint32_t group = atomic_load_explicit(&block->group, memory_order_relaxed);
+    uint32_t since = atomic_load_explicit(&block->synced_commits, memory_order_relaxed);
+    uint64_t usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
+    uint64_t until;
+
+    if (group < 2)
+        return;
+    until = lx_now_ns() + (usual < GATHER_MAX_NS / 2 ? 2 * usual : GATHER_MAX_NS);
+    while ((uint32_t)atomic_load_explicit(&block->commits, memory_order_relaxed) - since < group &&
+           !is_durable(block, position) && lx_now_ns() < until)
+        lx_yield();
+}
+
+/* Sync what is committed and not durable yet, unless `position` is durable by now. */
+static int sync_now(const lx_durable *durable, uint64_t position)
 {
     struct lx_control_block *block = durable->block;
-    /* acquire: the bytes before it are those that the sync writes; pairs with commit's release */
-    uint64_t boundary = atomic_load_explicit(&block->tail, memory_order_acquire);
     uint64_t base = block->base;
-    uint64_t started = lx_now_ns();
-    uint64_t took, usual;
+    uint64_t from, boundary, started, took, usual;
+    uint32_t commits, carried;
     int rc;
 
+    gather(block, position);
+    /* acquire: what is before it needs no sync any more; pairs with the release in raise_durable().
+     * Read before the tail, which is never behind it. */
+    from = atomic_load_explicit(&block->durable, memory_order_acquire);
+    if (from >= position)
+        return LXDB_OK;
+    commits = (uint32_t)atomic_load_explicit(&block->commits, memory_order_relaxed);
+    /* acquire: the bytes before it are those that the sync writes; pairs with commit's release */
+    boundary = atomic_load_explicit(&block->tail, memory_order_acquire);
     atomic_thread_fence(memory_order_acquire); /* the words of the block before its generation */
     if (lx_control_generation(durable->file) != durable->generation)
         return LX_AGAIN;
-    rc = lx_log_sync(durable->log);
+    started = lx_now_ns();
+    rc = lx_log_sync_range(durable->log, from > base ? from - base : 0, boundary);
     if (rc != LXDB_OK) {
         if (lx_control_generation(durable->file) != durable->generation)
             return LX_AGAIN; /* the file that failed is not in force any more */
@@ -94,6 +124,9 @@ static int sync_now(const lx_durable *durable)
     atomic_store_explicit(&block->sync_ns, usual ? (7 * usual + took) / 8 : took,
                           memory_order_relaxed);
     atomic_fetch_add_explicit(&block->syncs, 1, memory_order_relaxed);
+    carried = commits - atomic_load_explicit(&block->synced_commits, memory_order_relaxed);
+    atomic_store_explicit(&block->group, carried, memory_order_relaxed);
+    atomic_store_explicit(&block->synced_commits, commits, memory_order_relaxed);
     move_watermark(durable, boundary);
     return LXDB_OK;
 }
@@ -140,7 +173,7 @@ int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limi
         if (impatient ||
             atomic_compare_exchange_strong_explicit(&block->sync_leader, &nobody, durable->identity,
                                                     memory_order_acquire, memory_order_relaxed)) {
-            rc = sync_now(durable);
+            rc = sync_now(durable, position);
             atomic_store_explicit(&block->sync_leader, 0, memory_order_release);
             wake_all(block);
             if (rc != LXDB_OK)

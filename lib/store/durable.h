@@ -3,12 +3,18 @@
  * Group commit: one sync for everybody who waits, in all threads and processes.
  *
  * INV-1  `durable` only grows, and only to base + a tail that was read before a sync that
- *        succeeded.
+ *        succeeded: of the whole file (recover.c, compact.c), or of all from `durable` on, since
+ *        what is before it was synced already. Below the tail only status bytes and the watermark
+ *        change after that, and a session needs neither on the disk: the order of its log decides,
+ *        and a watermark may be behind. Where status bytes begin or cease to count (the begin of a
+ *        session, recovery, compaction, clean close) the whole file is synced.
  * INV-2  Leadership is a hint. A waiter that slept longer than max(5 ms, twice the usual sync)
  *        syncs itself, so a stopped or dead leader delays nobody for long.
  * INV-3  After a failed sync `poison` is set before anybody is woken, and nothing is durable that
  *        was not before: the kernel may have dropped the dirty pages, so a later success would
  *        prove nothing.
+ * INV-4  A leader that waits for the commits of others does so for a bounded time, whatever the
+ *        hints say that it goes by.
  */
 #ifndef LX_STORE_DURABLE_H
 #define LX_STORE_DURABLE_H

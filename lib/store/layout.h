@@ -132,8 +132,12 @@ struct lx_control_block {
     _Atomic uint64_t watermark_ms; /* when the watermark was stored last */
     _Atomic uint32_t sync_seq;     /* grows after every sync; what waiters sleep on */
     _Atomic uint32_t unsteppable;  /* 1: to be compacted before its first write */
-    _Atomic uint64_t allocated;    /* size of the data file; zeros from the tail on */
-    /* Written under the writer lock. */
+    /* Commits that the last sync carried, and `commits` (its low half) when it began: hints for the
+     * next one, which a death or damage may leave as anything. */
+    _Atomic uint32_t group;
+    _Atomic uint32_t synced_commits;
+    /* What a commit reads. Written under the writer lock, when the file grows. */
+    _Atomic uint64_t allocated; /* size of the data file; zeros from the tail on */
     _Atomic uint64_t
         touched; /* up to here the pages behind the tail are in the page cache; a hint */
 };
@@ -152,6 +156,7 @@ _Static_assert(offsetof(struct lx_control_lock, holder) == LX_LINE, "word and in
 _Static_assert(offsetof(struct lx_control_lock, publish_seq) == 2 * LX_LINE, "a line of its own");
 _Static_assert(offsetof(struct lx_control_block, tail) == LX_LINE, "what a commit writes");
 _Static_assert(offsetof(struct lx_control_block, durable) == 2 * LX_LINE, "what a sync writes");
+_Static_assert(offsetof(struct lx_control_block, allocated) == 3 * LX_LINE, "what a commit reads");
 _Static_assert(sizeof(struct lx_control_file) == LX_CONTROL_SIZE, "the lock file is four pages");
 
 /* ---- index file ------------------------------------------------------------------------------ */

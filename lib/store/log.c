@@ -250,3 +250,11 @@ int lx_log_sync(lx_log *log)
 {
     return lx_file_sync(log->fd, log->name);
 }
+
+int lx_log_sync_range(lx_log *log, uint64_t from, uint64_t to)
+{
+    lx_debug_assert(log->writable);
+    if (from >= to || to > log->map.size)
+        return lx_log_sync(log);
+    return lx_map_sync(&log->map, log->fd, log->name, from, to);
+}

@@ -26,7 +26,10 @@ typedef struct lx_log {
     lx_map map;
     int fd;
     bool writable;
-    bool by_pwrite; /* stores go through pwrite: a store into a mapping could meet a full disk */
+    /* Stores go through pwrite: a store into a mapping could meet a full disk; or what is stored is
+     * synced at once, and a mapping makes more than the page dirty that is stored to. Others may
+     * store into mappings meanwhile: it is the same page cache. */
+    bool by_pwrite;
     const char *name;
     _Atomic uint64_t length; /* of the file, as far as it is known here; at most map.size */
 } lx_log;
@@ -169,5 +172,9 @@ uint64_t lx_log_touch(lx_log *log, uint64_t from, uint64_t to, uint64_t allocate
 int lx_log_cover(lx_log *log, uint64_t from, uint64_t to);
 /* fdatasync. */
 int lx_log_sync(lx_log *log);
+/* Make the bytes of [from, to) durable, with the size of the file, whoever stored them; of the rest
+ * of the file at most what shares a page with them. Not for a range that is empty or beyond our
+ * mapping: then all of the file. */
+int lx_log_sync_range(lx_log *log, uint64_t from, uint64_t to);
 
 #endif

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/time_types.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -180,6 +181,11 @@ void lx_cpu_relax(void)
 #else
     atomic_signal_fence(memory_order_seq_cst); /* at least read the word again */
 #endif
+}
+
+void lx_yield(void)
+{
+    (void)sched_yield();
 }
 
 /* ---- Cancellation ---------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ void lx_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t ns);
 void lx_futex_wake(_Atomic uint32_t *word, int waiters);
 void lx_sleep_ns(uint64_t ns); /* all of it, signals or not */
 void lx_cpu_relax(void);       /* in a spin loop */
+void lx_yield(void);           /* likewise, where others need the processor to end it */
 
 uint32_t lx_process_id(void);
 /* The name of this process, as in /proc/self/comm, cut to 15 bytes and NUL-padded. */

@@ -171,6 +171,19 @@ static int do_fsync(int fd)
     return rc;
 }
 
+static int do_msync(void *addr, size_t len, int fd)
+{
+    int cancel = lx_cancel_off();
+    int rc;
+
+    (void)fd;
+    do
+        rc = msync(addr, len, MS_SYNC);
+    while (rc < 0 && errno == EINTR);
+    lx_cancel_restore(cancel);
+    return rc;
+}
+
 static int do_renameat(int dirfd, const char *from, const char *to)
 {
     return renameat(dirfd, from, dirfd, to);
@@ -209,6 +222,7 @@ const struct lx_io lx_io_system = {
     .unlinkat = do_unlinkat,
     .mmap = mmap,
     .munmap = munmap,
+    .msync = do_msync,
     .store = do_store,
 };
 

@@ -38,6 +38,11 @@ struct lx_io {
     int (*unlinkat)(int dirfd, const char *name);
     void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t off);
     int (*munmap)(void *addr, size_t len);
+    /* msync() with MS_SYNC, of pages of a shared mapping of `fd`, which is open for writing: an
+     * fdatasync of that range of the file. It includes the file's size and allocation, a flush of
+     * the disk's cache, and the report of any write of the file that failed since the last one.
+     * (Through a descriptor that is read-only Linux would do nothing, and say that it has.) */
+    int (*msync)(void *addr, size_t len, int fd);
     /* Copy into a shared mapping of a data file. Four bytes at once, where the machine can do that
      * at any address: a death leaves all of them or none. */
     void (*store)(void *to, const void *from, size_t len);

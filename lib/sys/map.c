@@ -102,6 +102,15 @@ int lx_map_anonymous(uint64_t size, lx_map *ret_map)
                          (unsigned long long)size);
 }
 
+int lx_map_sync(const lx_map *map, int fd, const char *name, uint64_t from, uint64_t to)
+{
+    uint64_t start = from - from % page_size();
+
+    if (lx_io->msync(map->base + start, (size_t)(to - start), fd) < 0)
+        return lx_fail_errno(errno, "%s: syncing it", name);
+    return LXDB_OK;
+}
+
 void lx_map_close(lx_map *map)
 {
     if (map->base != NULL)

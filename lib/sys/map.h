@@ -25,6 +25,10 @@ int lx_map_open(int fd, const char *name, uint64_t need, uint64_t want, bool wri
                 lx_map *ret_map);
 /* Private zeroed memory instead of a file, for an index that nobody shares. */
 int lx_map_anonymous(uint64_t size, lx_map *ret_map);
+/* Make [from, to) durable in the file behind the mapping, with the file's size and allocation: an
+ * fdatasync of its pages. The range is inside the mapping, and `fd`, which was mapped for writing,
+ * is for the door to the system. As lx_file_sync() for what a failure means. */
+int lx_map_sync(const lx_map *map, int fd, const char *name, uint64_t from, uint64_t to);
 void lx_map_close(lx_map *map); /* a zeroed map is fine */
 
 #endif

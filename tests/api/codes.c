@@ -61,6 +61,14 @@ static int faulty_fdatasync(int fd)
     return -1;
 }
 
+static int faulty_msync(void *addr, size_t len, int fd)
+{
+    if (fault.sync_errno == 0)
+        return lx_io_system.msync(addr, len, fd);
+    errno = fault.sync_errno;
+    return -1;
+}
+
 static int faulty_fsync(int fd)
 {
     if (fault.sync_errno == 0)
@@ -1040,6 +1048,7 @@ int main(void)
 
     io.fdatasync = faulty_fdatasync;
     io.fsync = faulty_fsync;
+    io.msync = faulty_msync;
     io.mmap = faulty_mmap;
     io.store = faulty_store;
     io.pwrite = faulty_pwrite;

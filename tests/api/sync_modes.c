@@ -45,17 +45,26 @@ static void set(bool *flag)
     pthread_mutex_unlock(&mutex);
 }
 
-static int watched_fdatasync(int fd)
+/* False: it fails. */
+static bool watch_sync(void)
 {
     atomic_fetch_add(&syncs, 1);
     if (atomic_exchange(&hold_the_next, false)) {
         set(&held);
         wait_until(&let_go);
     }
-    if (atomic_load(&sync_errno) == 0)
-        return lx_io_system.fdatasync(fd);
     errno = atomic_load(&sync_errno);
-    return -1;
+    return errno == 0;
+}
+
+static int watched_fdatasync(int fd)
+{
+    return watch_sync() ? lx_io_system.fdatasync(fd) : -1;
+}
+
+static int watched_msync(void *addr, size_t len, int fd)
+{
+    return watch_sync() ? lx_io_system.msync(addr, len, fd) : -1;
 }
 
 static void call_at_store(void)
@@ -500,6 +509,7 @@ int main(void)
     struct lx_io io = lx_io_system;
 
     io.fdatasync = watched_fdatasync;
+    io.msync = watched_msync;
     io.store = watched_store;
     io.pwrite = watched_pwrite;
     lx_io = &io;

@@ -58,6 +58,13 @@ static int no_sync(int fd)
     return 0;
 }
 
+static int no_sync_of_range(void *addr, size_t len, int fd)
+{
+    (void)addr;
+    (void)len;
+    return no_sync(fd);
+}
+
 /* The size alone: blocks that nobody writes to are not worth their allocation. */
 static int no_blocks(int fd, int mode, off_t off, off_t len)
 {
@@ -76,6 +83,7 @@ static void disk_install(void)
     table = lx_io_system;
     table.fdatasync = no_sync;
     table.fsync = no_sync;
+    table.msync = no_sync_of_range;
     table.fallocate = no_blocks;
     lx_io = &table;
 }

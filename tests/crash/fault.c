@@ -161,6 +161,14 @@ static int fault_fdatasync(int fd)
     return refused(FAULT_FDATASYNC) ? -1 : 0;
 }
 
+/* An fdatasync of a part, and refused as one. */
+static int fault_msync(void *addr, size_t len, int fd)
+{
+    (void)addr;
+    (void)len;
+    return fault_fdatasync(fd);
+}
+
 static int fault_fsync(int fd)
 {
     (void)fd;
@@ -199,6 +207,7 @@ void fault_install(void)
     table.fallocate = fault_fallocate;
     table.fdatasync = fault_fdatasync;
     table.fsync = fault_fsync;
+    table.msync = fault_msync;
     table.renameat = fault_renameat;
     table.unlinkat = fault_unlinkat;
     table.mmap = fault_mmap;

@@ -22,6 +22,7 @@ enum {
     IO_FALLOCATE,
     IO_FDATASYNC,
     IO_FSYNC,
+    IO_MSYNC,
     IO_RENAMEAT,
     IO_UNLINKAT,
     IO_STORE,
@@ -36,6 +37,7 @@ static const char *const names[] = {
     "io fallocate",
     "io fdatasync",
     "io fsync",
+    "io msync",
     "io renameat",
     "io unlinkat",
     "io store",
@@ -217,6 +219,19 @@ static int step_fdatasync(int fd)
     return rc;
 }
 
+static int step_msync(void *addr, size_t len, int fd)
+{
+    int rc = 0;
+
+    hit(IO_MSYNC);
+    if (plan != NULL && steps_on_sync != NULL)
+        steps_on_sync(steps_on_sync_arg, ++syncs);
+    if (steps_sync)
+        rc = lx_io_system.msync(addr, len, fd);
+    hit(IO_MSYNC);
+    return rc;
+}
+
 static int step_fsync(int fd)
 {
     hit(IO_FSYNC);
@@ -266,6 +281,7 @@ void steps_install(void)
     table.fallocate = step_fallocate;
     table.fdatasync = step_fdatasync;
     table.fsync = step_fsync;
+    table.msync = step_msync;
     table.renameat = step_renameat;
     table.unlinkat = step_unlinkat;
     table.store = step_store;

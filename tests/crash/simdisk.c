@@ -230,6 +230,52 @@ static void settle(struct file *file)
     file->sector_count = 0;
 }
 
+/* Bytes of a file: [from, to). */
+struct range {
+    uint64_t from, to;
+};
+
+static const struct range all_of_it = {0, UINT64_MAX};
+
+static bool is_within(const struct sector *sector, struct range range)
+{
+    uint64_t start = sector->number * SIM_SECTOR;
+
+    return start < range.to && start + SIM_SECTOR > range.from;
+}
+
+/* Sectors that overlap the range have no versions any more. */
+static void forget_versions(struct file *file, struct range range)
+{
+    struct version *old = file->versions;
+    size_t kept = 0;
+
+    file->versions = NULL;
+    file->version_count = file->version_room = 0;
+    for (size_t i = 0; i < file->sector_count; i++) {
+        struct sector sector = file->sectors[i];
+        uint32_t at = sector.last;
+
+        if (is_within(&sector, range))
+            continue;
+        sector.last = (uint32_t)file->version_count;
+        while (at != NO_VERSION) { /* from the last one back */
+            struct version *version;
+
+            file->versions = one_more(file->versions, file->version_count, &file->version_room,
+                                      sizeof *file->versions);
+            version = &file->versions[file->version_count++];
+            *version = old[at];
+            at = version->before;
+            if (at != NO_VERSION)
+                version->before = (uint32_t)file->version_count;
+        }
+        file->sectors[kept++] = sector;
+    }
+    file->sector_count = kept;
+    free(old);
+}
+
 void sim_disk_put(struct sim_disk *disk, enum sim_name name, const uint8_t *bytes, size_t len)
 {
     int number = new_file(disk, 0);
@@ -375,13 +421,15 @@ static void change_name(struct sim_disk *disk, enum sim_name name, int file, enu
     disk->now.file[name] = file;
 }
 
-/* The sync of a file has failed: what was pending is lost, or not, for good. */
-static void drop_pending(struct file *file, struct sim_rng *rng)
+/* The sync of a range has failed: what was pending in it is lost, or not, for good. */
+static void drop_pending(struct file *file, struct range range, struct sim_rng *rng)
 {
     for (size_t i = 0; i < file->sector_count; i++) {
         uint32_t at = file->sectors[i].last;
         uint64_t start = file->sectors[i].number * SIM_SECTOR;
 
+        if (!is_within(&file->sectors[i], range))
+            continue;
         for (uint32_t back = sim_below(rng, file->sectors[i].count + 1); back > 0; back--)
             at = file->versions[at].before;
         if (at == NO_VERSION)
@@ -389,8 +437,7 @@ static void drop_pending(struct file *file, struct sim_rng *rng)
         contents_reach(&file->durable, (size_t)start + SIM_SECTOR);
         memcpy(file->durable.bytes + start, file->versions[at].bytes, SIM_SECTOR);
     }
-    file->version_count = 0;
-    file->sector_count = 0;
+    forget_versions(file, range);
 }
 
 /* ---- power loss -------------------------------------------------------------------------------
@@ -504,6 +551,38 @@ static void apply_cuts(const struct file *file, uint32_t era, uint32_t chosen, u
             memset(bytes + (size > start ? size - start : 0), 0,
                    size > start ? (size_t)(start + len - size) : len);
     }
+}
+
+/* A range of the file is on the disk as it is now, and so is the size of the file; what a cut took
+ * is gone for good. */
+static void settle_range(struct file *file, struct range range)
+{
+    uint32_t newest = (uint32_t)file->resize_count - 1;
+    uint64_t size = size_now(file);
+
+    apply_cuts(file, 0, newest, 0, file->durable.bytes, file->durable.used);
+    contents_cut(&file->durable, size);
+    for (size_t i = 0; i < file->sector_count; i++) {
+        uint64_t start = file->sectors[i].number * SIM_SECTOR;
+
+        if (is_within(&file->sectors[i], range) && start < file->now.used) {
+            uint64_t rest = file->now.used - start;
+            size_t len = rest < SIM_SECTOR ? (size_t)rest : SIM_SECTOR;
+
+            contents_reach(&file->durable, (size_t)start + len);
+            memcpy(file->durable.bytes + start, file->now.bytes + start, len);
+        }
+        for (uint32_t at = file->sectors[i].last; at != NO_VERSION;
+             at = file->versions[at].before) {
+            struct version *version = &file->versions[at];
+
+            apply_cuts(file, version->era, newest, start, version->bytes, SIM_SECTOR);
+            version->era = 0;
+        }
+    }
+    forget_versions(file, range);
+    file->resizes[0] = (struct resize){.size = size};
+    file->resize_count = 1;
 }
 
 static uint32_t resizes_in_time(const struct file *file, uint64_t time)
@@ -633,7 +712,7 @@ static struct {
     bool lying_files, lying_directory, failed;
     unsigned fail_after;
     struct sim_rng fail_rng;
-    uint64_t syncs;
+    uint64_t syncs, syncs_in_part;
 } sim;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -778,18 +857,23 @@ static int sim_fallocate(int fd, int mode, off_t off, off_t len)
     return rc;
 }
 
-static int sync_file(struct file *file)
+static int sync_file(struct file *file, struct range range)
 {
     happened(SIM_SYNCS_FILE);
     sim.syncs++;
     if (sim.fail_after != 0 && --sim.fail_after == 0) {
-        drop_pending(file, &sim.fail_rng);
+        drop_pending(file, range, &sim.fail_rng);
         sim.failed = true;
         errno = EIO;
         return -1;
     }
-    if (!sim.lying_files)
+    if (sim.lying_files)
+        return 0;
+    if (range.from == 0 && range.to == UINT64_MAX)
         settle(file);
+    else
+        settle_range(file, range);
+    sim.syncs_in_part += file->sector_count != 0;
     return 0;
 }
 
@@ -812,9 +896,42 @@ static int sync_any(int fd)
     pthread_mutex_lock(&lock);
     file = file_behind(fd);
     if (file != NULL)
-        rc = sync_file(file);
+        rc = sync_file(file, all_of_it);
     else if (sim.disk != NULL && fd >= 0 && fd < DESCRIPTORS && sim.descriptors[fd] == DIRECTORY)
         rc = sync_directory();
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+/* The mapping that `at` is in, or NULL. */
+static const struct mapping *mapping_at(const uint8_t *at)
+{
+    for (int i = 0; sim.disk != NULL && i < MAPPINGS; i++) {
+        const struct mapping *mapping = &sim.mappings[i];
+
+        if (mapping->base != NULL && at >= mapping->base && at < mapping->base + mapping->len)
+            return mapping;
+    }
+    return NULL;
+}
+
+static int sim_msync(void *addr, size_t len, int fd)
+{
+    const uint8_t *at = addr;
+    const struct mapping *mapping;
+    struct range range;
+    int rc = 0;
+
+    pthread_mutex_lock(&lock);
+    mapping = mapping_at(at);
+    if (mapping != NULL) {
+        range.from = (uint64_t)(at - mapping->base);
+        range.to = range.from + len;
+        require(range.from % (uint64_t)sysconf(_SC_PAGESIZE) == 0, "msync from within a page");
+        require(range.to <= mapping->len, "msync past the end of a mapping");
+        require(file_behind(fd) == &sim.disk->files[mapping->file], "msync for another file");
+        rc = sync_file(&sim.disk->files[mapping->file], range);
+    }
     pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -890,18 +1007,15 @@ static int sim_munmap(void *addr, size_t len)
 static void sim_store(void *to, const void *from, size_t len)
 {
     const uint8_t *at = to;
+    const struct mapping *mapping;
 
     pthread_mutex_lock(&lock);
     lx_io_system.store(to, from, len);
-    for (int i = 0; sim.disk != NULL && i < MAPPINGS; i++) {
-        const struct mapping *mapping = &sim.mappings[i];
-
-        if (mapping->base == NULL || at < mapping->base || at >= mapping->base + mapping->len)
-            continue;
+    mapping = mapping_at(at);
+    if (mapping != NULL) {
         write_bytes(sim.disk, &sim.disk->files[mapping->file], (uint64_t)(at - mapping->base), from,
                     len, true);
         happened(SIM_STORED);
-        break;
     }
     pthread_mutex_unlock(&lock);
 }
@@ -945,6 +1059,7 @@ void sim_mount(struct sim_disk *disk, const char *dir, const char *name)
             .unlinkat = sim_unlinkat,
             .mmap = sim_mmap,
             .munmap = sim_munmap,
+            .msync = sim_msync,
             .store = sim_store,
         };
         lx_io = &table;
@@ -1002,4 +1117,9 @@ bool sim_sync_has_failed(void)
 uint64_t sim_syncs(void)
 {
     return sim.syncs;
+}
+
+uint64_t sim_syncs_in_part(void)
+{
+    return sim.syncs_in_part;
 }

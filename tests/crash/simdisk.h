@@ -4,7 +4,8 @@
  * directory, and beside them it keeps what a disk would have of the data file, of NAME-compact and
  * of NAME-lost:
  *
- *   durable   the bytes and the size as of the last successful sync of the file
+ *   durable   the bytes and the size as of the last successful sync of the file; a sync of a range
+ *             (msync) is of its sectors and of the size, and leaves the other sectors as they were
  *   versions  every content that a sector of 512 bytes has had since then, also in the middle of a
  *             store
  *   resizes   every size that the file has had since then
@@ -91,11 +92,12 @@ void sim_watch(void (*event)(void *arg, enum sim_event event), void *arg);
 
 /* Syncs that claim success and do nothing. */
 void sim_lie(bool files, bool directory);
-/* The nth sync of a file from now on fails, once, with EIO. Of its pending sectors any version, or
- * none, has reached the disk, and the others never will, though they are still what reads give. 0:
- * none. */
+/* The nth sync of a file from now on fails, once, with EIO. Of its pending sectors (of the range)
+ * any version, or none, has reached the disk, and the others never will, though they are still what
+ * reads give. 0: none. */
 void sim_fail_sync(unsigned nth, uint64_t seed);
-bool sim_sync_has_failed(void); /* since sim_fail_sync() */
-uint64_t sim_syncs(void);       /* asked for since the program began */
+bool sim_sync_has_failed(void);   /* since sim_fail_sync() */
+uint64_t sim_syncs(void);         /* asked for since the program began */
+uint64_t sim_syncs_in_part(void); /* of a range, that left something of its file pending */
 
 #endif

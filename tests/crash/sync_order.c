@@ -9,6 +9,7 @@
  *     create, open        openat; those that find nothing are left out, as are unlinkat's
  *     write, allocate, cut, sync, rename, unlink
  *                         pwrite, fallocate, ftruncate, fdatasync or fsync, renameat, unlinkat
+ *     sync records of     msync, of that range
  *     store               into the data file, through its mapping or by pwrite; told apart by
  *                         place and length: `watermark`, `watermark 0`, `status`, `records`
  *     = something         no call: a word in a helper file has changed since the line before,
@@ -80,6 +81,7 @@ struct file {
     ino_t ino;
     enum role role;
     bool dirty;              /* something but the watermark was changed since the last sync */
+    uint64_t from, to;       /* what of that is more than status bytes lies in between */
     uint32_t watermark;      /* in the page cache */
     uint32_t watermark_disk; /* at the last sync */
 };
@@ -193,12 +195,41 @@ static struct words words_now(void)
     return now;
 }
 
+/* A change of more than a status byte. */
+static void soil(struct file *file, uint64_t from, uint64_t to)
+{
+    bool clean = file->from == file->to;
+
+    file->dirty = true;
+    file->from = clean || from < file->from ? from : file->from;
+    file->to = clean || to > file->to ? to : file->to;
+}
+
+static void soil_all(struct file *file)
+{
+    soil(file, 0, UINT64_MAX);
+}
+
+static void clean(struct file *file)
+{
+    file->dirty = false;
+    file->from = file->to = 0;
+    file->watermark_disk = file->watermark;
+}
+
+/* All that matters is on the disk: with a watermark there, status bytes do not. */
+static bool is_on_disk(const struct file *file)
+{
+    return file->watermark != 0 && file->watermark_disk != 0 ? file->from == file->to
+                                                             : !file->dirty;
+}
+
 static void note_durable(void)
 {
     const struct file *data = data_file();
 
     add_line("= durable");
-    rule(data != NULL && !data->dirty, "R1: `durable` moved over data that is not synced");
+    rule(data != NULL && is_on_disk(data), "R1: `durable` moved over data that is not synced");
 }
 
 static void note_ready(bool ready)
@@ -307,13 +338,13 @@ static void learn(int fd, const char *name)
         file->role = ROLE_DIRECTORY;
     } else if (file->role != role_of_name(name)) {
         file->role = role_of_name(name);
-        file->dirty = false;
         file->watermark = 0;
+        clean(file);
         if (file->role == ROLE_DATA && pread(fd, watermark, 4, WATERMARK_OFFSET) == 4)
             file->watermark = number_of(watermark);
         file->watermark_disk = file->watermark;
         if (file->watermark != 0)
-            file->dirty = true; /* whoever left it so may have synced nothing */
+            soil_all(file); /* whoever left it so may have synced nothing */
     }
 }
 
@@ -344,8 +375,10 @@ static int seen_openat(int dirfd, const char *name, int flags, mode_t mode)
         file->role = ROLE_OTHER;
     learn(fd, name);
     note(is_new ? "create" : "open", file->role);
-    if (is_new && (file->role == ROLE_DATA || file->role == ROLE_LOST))
-        file->dirty = rules.directory_dirty = true;
+    if (is_new && (file->role == ROLE_DATA || file->role == ROLE_LOST)) {
+        soil_all(file);
+        rules.directory_dirty = true;
+    }
     return fd;
 }
 
@@ -375,13 +408,17 @@ static void note_store(struct file *file, const void *bytes, size_t len, off_t o
     note(name_of_store(file, bytes, len, off), file->role);
     if (is_watermark) {
         if (file->role == ROLE_DATA)
-            rule(!file->dirty, "R3: a watermark over data that is not synced");
+            rule(number_of(bytes) != 0 ? is_on_disk(file) : !file->dirty,
+                 "R3: a watermark over data that is not synced");
         file->watermark = number_of(bytes);
     } else {
         if (file->role == ROLE_DATA)
             rule(file->watermark != 0 && file->watermark_disk != 0,
                  "R2: a change of the log while there is no watermark on the disk");
-        file->dirty = true;
+        if (len == 1)
+            file->dirty = true;
+        else
+            soil(file, (uint64_t)off, (uint64_t)off + len);
     }
 }
 
@@ -395,10 +432,10 @@ static ssize_t seen_pwrite(int fd, const void *buf, size_t len, off_t off)
         file = file_of_fd(fd);
         if (file->role != ROLE_DATA && file->role != ROLE_COMPACT) {
             note("write", file->role);
-            file->dirty = true;
+            soil_all(file);
         } else if (off < WATERMARK_OFFSET) {
             note("write header of", file->role);
-            file->dirty = true;
+            soil_all(file);
         } else if (len == 1 || off == WATERMARK_OFFSET || !is_zero(buf, len)) {
             note_store(file, buf, len, off);
         }
@@ -427,7 +464,7 @@ static int seen_ftruncate(int fd, off_t size)
             else
                 rule(lost != NULL && !lost->dirty && !rules.directory_dirty,
                      "R6: a cut before what is lost is kept aside");
-            file->dirty = true;
+            soil_all(file);
         }
     }
     return lx_io_system.ftruncate(fd, size);
@@ -451,10 +488,43 @@ static int seen_fdatasync(int fd)
         look();
         file = file_of_fd(fd);
         note("sync", file->role);
-        file->dirty = false;
-        file->watermark_disk = file->watermark;
+        clean(file);
         if (file->role == ROLE_INDEX)
             rules.index_synced = true;
+    }
+    atomic_store(&stores_synced, before);
+    atomic_fetch_add(&syncs, 1);
+    return 0;
+}
+
+/* The mapping that `at` is in. */
+static const struct mapping *mapping_at(const uint8_t *at)
+{
+    size_t i = 0;
+
+    while (i < MAPS_MOST &&
+           (maps[i].base == NULL || at < maps[i].base || at >= maps[i].base + maps[i].len))
+        i++;
+    CHECK(i < MAPS_MOST, "in no mapping");
+    return &maps[i];
+}
+
+static int seen_msync(void *addr, size_t len, int fd)
+{
+    uint64_t before = atomic_load(&stores);
+
+    if (recording) {
+        const struct mapping *mapping = mapping_at(addr);
+        struct file *file = mapping->file;
+        uint64_t from = (uint64_t)((const uint8_t *)addr - mapping->base);
+
+        look();
+        CHECK(file == file_of_fd(fd) && from + len <= mapping->len, "msync of something else");
+        note("sync records of", file->role);
+        if (from <= file->from && file->to <= from + len)
+            file->from = file->to = 0;
+        if (from == 0)
+            file->watermark_disk = file->watermark;
     }
     atomic_store(&stores_synced, before);
     atomic_fetch_add(&syncs, 1);
@@ -535,15 +605,11 @@ static int seen_munmap(void *addr, size_t len)
 
 static void seen_store(void *to, const void *from, size_t len)
 {
-    size_t i = 0;
-
     if (recording) {
+        const struct mapping *mapping = mapping_at(to);
+
         look();
-        while (i < MAPS_MOST && (maps[i].base == NULL || (const uint8_t *)to < maps[i].base ||
-                                 (const uint8_t *)to >= maps[i].base + maps[i].len))
-            i++;
-        CHECK(i < MAPS_MOST, "a store into no mapping");
-        note_store(maps[i].file, from, len, (const uint8_t *)to - maps[i].base);
+        note_store(mapping->file, from, len, (const uint8_t *)to - mapping->base);
     }
     lx_io_system.store(to, from, len);
     atomic_fetch_add(&stores, 1);
@@ -560,6 +626,7 @@ static void install(void)
     table.fallocate = seen_fallocate;
     table.fdatasync = seen_fdatasync;
     table.fsync = seen_fsync;
+    table.msync = seen_msync;
     table.renameat = seen_renameat;
     table.unlinkat = seen_unlinkat;
     table.mmap = seen_mmap;
@@ -598,7 +665,7 @@ static void expect(bool durable, const char *wanted)
     recording = false;
     rule(!rules.directory_dirty, "R5: it returned before the directory was synced");
     if (durable)
-        rule(data != NULL && !data->dirty, "R1: it returned before the data was synced");
+        rule(data != NULL && is_on_disk(data), "R1: it returned before the data was synced");
     harness_count("orders compared", 1);
     if (strcmp(order, wanted) == 0)
         return;
@@ -729,7 +796,7 @@ static void mode_none_has_its_order(void)
                    "= tail\n"
                    "store status in data\n");
     recorded_flush("flush", db,
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n"
                    "store watermark in data\n");
     recorded_flush("flush with nothing to do", db, "");
@@ -737,7 +804,7 @@ static void mode_none_has_its_order(void)
                  "store records in data\n"
                  "= tail\n");
     recorded_flush("flush within a second", db,
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n");
     recorded_put("put again", db, "b", false,
                  "store records in data\n"
@@ -745,7 +812,7 @@ static void mode_none_has_its_order(void)
                  "store status in data\n");
     stopped_clock += 2000;
     recorded_flush("flush after a second", db,
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n"
                    "store watermark in data\n");
     recorded_close("clean close", db, true,
@@ -783,37 +850,37 @@ static void mode_full_has_its_order(void)
                  "= session\n"
                  "store records in data\n"
                  "= tail\n"
-                 "sync data\n"
+                 "sync records of data\n"
                  "= durable\n"
                  "store watermark in data\n");
     recorded_put("put in mode full", first, "b", true,
                  "store records in data\n"
                  "= tail\n"
-                 "sync data\n"
+                 "sync records of data\n"
                  "= durable\n");
     recorded_put("put over a key in mode full", first, "a", true,
                  "store records in data\n"
                  "= tail\n"
                  "store status in data\n"
-                 "sync data\n"
+                 "sync records of data\n"
                  "= durable\n");
     recorded_delete("delete in mode full", first, "a", true,
                     "store records in data\n"
                     "= tail\n"
                     "store status in data\n"
-                    "sync data\n"
+                    "sync records of data\n"
                     "= durable\n");
     recorded_batch("batch in mode full", first, "b", true,
                    "store records in data\n"
                    "= tail\n"
                    "store status in data\n"
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n");
     stopped_clock += 2000;
     recorded_put("put in mode full after a second", first, "b", true,
                  "store records in data\n"
                  "= tail\n"
-                 "sync data\n"
+                 "sync records of data\n"
                  "= durable\n"
                  "store watermark in data\n");
     second = recorded_open("opening in use", mode_full,
@@ -826,7 +893,7 @@ static void mode_full_has_its_order(void)
                  "store records in data\n"
                  "= tail\n"
                  "store status in data\n"
-                 "sync data\n"
+                 "sync records of data\n"
                  "= durable\n");
     recorded_close("close while others are there", first, true, "");
     recorded_close("last close", second, true,
@@ -868,7 +935,7 @@ static void mode_interval_has_its_order(void)
                  "store records in data\n"
                  "= tail\n");
     recorded_close("close in mode interval", db, true,
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n"
                    "store watermark in data\n"
                    "sync data\n"
@@ -937,7 +1004,7 @@ static void compaction_has_its_order(void)
                  "= tail\n"
                  "store status in data\n");
     recorded_flush("flush after a compaction", db,
-                   "sync data\n"
+                   "sync records of data\n"
                    "= durable\n"
                    "store watermark in data\n");
     recorded_close("close after a compaction", db, true,

@@ -134,11 +134,19 @@ static int sync_nothing(int fd)
     return 0;
 }
 
+static int sync_nothing_of_range(void *addr, size_t len, int fd)
+{
+    (void)addr;
+    (void)len;
+    return sync_nothing(fd);
+}
+
 void disturb_no_syncs(void)
 {
     table = lx_io_system;
     table.fdatasync = sync_nothing;
     table.fsync = sync_nothing;
+    table.msync = sync_nothing_of_range;
     table.store = store;
     lx_io = &table;
 }

@@ -33,11 +33,11 @@ SEEDED_PATCHES = \
 	tests/seeded/cut_is_not_replayed.patch \
 	tests/seeded/cut_misses_what_is_killed_early.patch \
 	tests/seeded/cut_takes_half_a_batch.patch \
+	tests/seeded/damage_ends_a_repair.patch \
 	tests/seeded/damage_is_not_kept_aside.patch \
 	tests/seeded/damage_is_skipped_past_the_watermark.patch \
 	tests/seeded/damage_past_the_watermark_is_skipped.patch \
 	tests/seeded/data_lock_is_not_asked.patch \
-	tests/seeded/damage_ends_a_repair.patch \
 	tests/seeded/dead_commit_is_not_covered.patch \
 	tests/seeded/dead_commit_keeps_its_counters.patch \
 	tests/seeded/dead_records_with_values_delete.patch \
@@ -79,6 +79,7 @@ SEEDED_PATCHES = \
 	tests/seeded/keys_are_compared_in_part.patch \
 	tests/seeded/keys_are_not_compared.patch \
 	tests/seeded/kill_without_cause_stays.patch \
+	tests/seeded/leader_waits_without_end.patch \
 	tests/seeded/lengths_into_a_value_are_followed.patch \
 	tests/seeded/links_are_followed.patch \
 	tests/seeded/list_does_not_look_again.patch \
@@ -109,6 +110,7 @@ SEEDED_PATCHES = \
 	tests/seeded/puts_eat_the_reserve.patch \
 	tests/seeded/quick_look_ends_at_the_first_tag.patch \
 	tests/seeded/quick_miss_is_not_confirmed.patch \
+	tests/seeded/range_starts_behind_the_page_of_its_start.patch \
 	tests/seeded/reader_ends_the_session.patch \
 	tests/seeded/record_length_in_32_bits.patch \
 	tests/seeded/records_in_values_are_believed.patch \

@@ -24,6 +24,12 @@ enum { GENERATION = 6, BASE = 1000000, TAIL = 5000, LONG_MS = 20000, WAITERS = 6
 
 /* A sync that takes so long usually that nobody who waits for a leader gets impatient. */
 #define SLOW_NS UINT64_C(60000000000)
+#define YIELD_NS 1000u
+
+static int sync_fails(void)
+{
+    return EIO;
+}
 
 /* ---- A block, a log, and a disk whose syncs do what a test says ------------------------------ */
 
@@ -34,16 +40,54 @@ static lx_log log_;
 static lx_durable durable;
 static struct lx_io fake;
 static _Atomic int syncs;
-static int (*on_sync)(void); /* instead of a sync: 0 or errno */
+static int (*on_sync)(void);            /* instead of a sync: 0 or errno */
+static uint64_t synced_from, synced_to; /* by the last sync */
 
-static int fake_fdatasync(int fd)
+static int sync_of(uint64_t from, uint64_t to)
 {
     int err = on_sync != NULL ? on_sync() : 0;
 
-    (void)fd;
     syncs++;
+    synced_from = from;
+    synced_to = to;
     errno = err;
     return err != 0 ? -1 : 0;
+}
+
+static int fake_fdatasync(int fd)
+{
+    (void)fd;
+    return sync_of(0, UINT64_MAX);
+}
+
+static int fake_msync(void *addr, size_t len, int fd)
+{
+    uint64_t from = (uint64_t)((uint8_t *)addr - log_.map.base);
+
+    (void)fd;
+    return sync_of(from, from + len);
+}
+
+/* The linker leads calls here: see local.mk. */
+uint64_t __real_lx_now_ns(void);
+uint64_t __wrap_lx_now_ns(void);
+void __wrap_lx_yield(void);
+
+static _Atomic uint64_t clock_ns; /* not 0: a clock that only goes while somebody yields */
+static unsigned yields;
+static void (*on_yield)(void);
+
+uint64_t __wrap_lx_now_ns(void)
+{
+    return clock_ns != 0 ? clock_ns : __real_lx_now_ns();
+}
+
+void __wrap_lx_yield(void)
+{
+    yields++;
+    clock_ns += YIELD_NS;
+    if (on_yield != NULL)
+        on_yield();
 }
 
 static int set_up(void **state)
@@ -75,8 +119,12 @@ static int set_up(void **state)
     durable = (lx_durable){file, block, GENERATION, LX_BYTE_IDENTITY + 9, &log_};
     syncs = 0;
     on_sync = NULL;
+    clock_ns = 0;
+    yields = 0;
+    on_yield = NULL;
     fake = lx_io_system;
     fake.fdatasync = fake_fdatasync;
+    fake.msync = fake_msync;
     lx_io = &fake;
     return 0;
 }
@@ -133,6 +181,49 @@ static void wait_syncs_once_and_covers_all_up_to_the_tail(void **state)
     assert_int_equal(block->sync_seq, 1);
     assert_int_equal(wait_for(BASE + TAIL, 0), LXDB_OK);
     assert_int_equal(syncs, 1);
+}
+
+static void sync_is_of_what_is_not_durable_yet_from_its_page_on(void **state)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    (void)state;
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(synced_from, 0);
+    assert_int_equal(synced_to, TAIL);
+    block->tail = 3 * page + 20;
+    block->durable = BASE + 2 * page - 1;
+    assert_int_equal(wait_for(BASE + 2 * page, LONG_MS), LXDB_OK);
+    assert_int_equal(synced_from, page);
+    assert_int_equal(synced_to, 3 * page + 20);
+    block->tail = 4 * page;
+    block->durable = BASE + 2 * page;
+    assert_int_equal(wait_for(BASE + 2 * page + 1, LONG_MS), LXDB_OK);
+    assert_int_equal(synced_from, 2 * page);
+    assert_int_equal(synced_to, 4 * page);
+    assert_int_equal(syncs, 3);
+}
+
+static int tail_comes_back(void)
+{
+    block->tail = 2 * TAIL;
+    return 0;
+}
+
+static void tail_before_what_is_durable_has_the_whole_file_synced(void **state)
+{
+    (void)state;
+    block->durable = BASE + TAIL + 1;
+    on_sync = tail_comes_back;
+    assert_int_equal(wait_for(BASE + 2 * TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(syncs, 2);
+    assert_int_equal(block->durable, BASE + 2 * TAIL);
+    block->durable = BASE + TAIL + 1;
+    block->tail = TAIL;
+    on_sync = sync_fails;
+    assert_int_equal(wait_for(BASE + 2 * TAIL, LONG_MS), LXDB_IO);
+    assert_int_equal(synced_from, 0);
+    assert_int_equal(synced_to, UINT64_MAX);
 }
 
 static int tail_grows(void)
@@ -226,11 +317,6 @@ static void sync_that_fails_in_an_old_generation_is_again_and_no_poison(void **s
 
 /* ---- Poison ---------------------------------------------------------------------------------- */
 
-static int sync_fails(void)
-{
-    return EIO;
-}
-
 static void sync_that_fails_poisons_and_proves_nothing(void **state)
 {
     (void)state;
@@ -310,6 +396,86 @@ static void leader_that_is_slower_than_the_limit_leaves_it_pending(void **state)
     assert_says("data: committed and visible");
     assert_int_equal(syncs, 0);
     assert_int_equal(block->sync_leader, LX_BYTE_IDENTITY + 77);
+}
+
+/* ---- Gathering ------------------------------------------------------------------------------- */
+
+static void start_gathering(uint32_t group, uint64_t sync_ns)
+{
+    clock_ns = 1;
+    block->commits = block->synced_commits = UINT32_MAX;
+    block->group = group;
+    block->sync_ns = sync_ns;
+}
+
+static void another_commits(void)
+{
+    block->commits++;
+    block->tail += 10;
+}
+
+/* The tail is read after that, and what wraps around in the low half of `commits` does not harm. */
+static void leader_waits_for_as_many_commits_as_the_last_sync_carried(void **state)
+{
+    (void)state;
+    start_gathering(3, SLOW_NS);
+    on_yield = another_commits;
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 3);
+    assert_int_equal(syncs, 1);
+    assert_int_equal(synced_to, TAIL + 30);
+    assert_int_equal(block->durable, BASE + TAIL + 30);
+    assert_int_equal(block->group, 3);
+    assert_int_equal(block->synced_commits, 2);
+}
+
+static void leader_waits_for_those_who_are_gone_twice_a_sync_and_once(void **state)
+{
+    (void)state;
+    start_gathering(2, 40 * YIELD_NS);
+    block->commits++; /* its own */
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 80);
+    assert_int_equal(syncs, 1);
+    assert_int_equal(block->group, 1);
+    another_commits();
+    assert_int_equal(wait_for(BASE + TAIL + 10, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 80);
+    assert_int_equal(syncs, 2);
+}
+
+static void leader_waits_a_millisecond_at_most_whatever_the_words_say(void **state)
+{
+    (void)state;
+    start_gathering(UINT32_MAX, UINT64_MAX);
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 1000000 / YIELD_NS);
+    assert_int_equal(syncs, 1);
+    assert_int_equal(block->group, 0);
+}
+
+static void leader_waits_for_nobody_if_the_last_sync_carried_one(void **state)
+{
+    (void)state;
+    start_gathering(1, SLOW_NS);
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 0);
+}
+
+static void another_syncs(void)
+{
+    block->durable = BASE + TAIL;
+}
+
+static void leader_whose_commit_becomes_durable_meanwhile_syncs_nothing(void **state)
+{
+    (void)state;
+    start_gathering(3, SLOW_NS);
+    on_yield = another_syncs;
+    assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
+    assert_int_equal(yields, 1);
+    assert_int_equal(syncs, 0);
+    assert_int_equal(block->sync_leader, 0);
 }
 
 /* ---- Many who wait --------------------------------------------------------------------------- */
@@ -431,6 +597,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(wait_for_what_is_durable_syncs_nothing),
         UNIT(wait_syncs_once_and_covers_all_up_to_the_tail),
+        UNIT(sync_is_of_what_is_not_durable_yet_from_its_page_on),
+        UNIT(tail_before_what_is_durable_has_the_whole_file_synced),
         UNIT(what_is_committed_during_a_sync_is_not_covered_by_it),
         UNIT(durable_never_shrinks),
         UNIT(duration_of_a_sync_is_smoothed),
@@ -446,6 +614,11 @@ int main(void)
         UNIT(poison_check_is_io_whatever_the_errno_and_says_what_ends_it),
         UNIT(leader_that_never_finishes_is_passed_by),
         UNIT(leader_that_is_slower_than_the_limit_leaves_it_pending),
+        UNIT(leader_waits_for_as_many_commits_as_the_last_sync_carried),
+        UNIT(leader_waits_for_those_who_are_gone_twice_a_sync_and_once),
+        UNIT(leader_waits_a_millisecond_at_most_whatever_the_words_say),
+        UNIT(leader_waits_for_nobody_if_the_last_sync_carried_one),
+        UNIT(leader_whose_commit_becomes_durable_meanwhile_syncs_nothing),
         UNIT(sync_that_ends_wakes_everybody),
         UNIT(one_sync_serves_all_who_wait),
         UNIT(one_sync_that_fails_is_the_answer_for_all_who_wait),

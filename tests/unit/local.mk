@@ -116,7 +116,7 @@ TESTS += tests/unit/split
 check_PROGRAMS += tests/unit/durable
 tests_unit_durable_SOURCES = tests/unit/durable.c
 tests_unit_durable_LDADD = $(TEST_LIBS_INTERNAL)
-tests_unit_durable_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_futex_wake
+tests_unit_durable_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_futex_wake,--wrap=lx_yield,--wrap=lx_now_ns
 TESTS += tests/unit/durable
 
 # Calls to the system that are interrupted or refused: the linker leads them to the test.
@@ -127,7 +127,7 @@ tests_unit_refused_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=open,--wrap=open64,--wrap=openat,--wrap=openat64,--wrap=fcntl,--wrap=fcntl64 \
 	-Wl,--wrap=read,--wrap=pread,--wrap=pread64,--wrap=pwrite,--wrap=pwrite64 \
 	-Wl,--wrap=ftruncate,--wrap=ftruncate64,--wrap=fallocate,--wrap=fallocate64 \
-	-Wl,--wrap=fdatasync,--wrap=fsync,--wrap=fstatfs,--wrap=fstatfs64,--wrap=statx \
+	-Wl,--wrap=fdatasync,--wrap=fsync,--wrap=msync,--wrap=fstatfs,--wrap=fstatfs64,--wrap=statx \
 	-Wl,--wrap=fchmod,--wrap=fchown,--wrap=fgetxattr,--wrap=fsetxattr,--wrap=fremovexattr \
 	-Wl,--wrap=getrandom,--wrap=madvise,--wrap=pthread_atfork \
 	-Wl,--wrap=strdup,--wrap=strndup,--wrap=malloc,--wrap=realloc

@@ -35,7 +35,8 @@ static struct {
     int fallocates;
     uint64_t fallocate_most; /* a file of more bytes: no space */
     int fdatasyncs;
-    int fdatasync_err;
+    int fdatasync_err; /* of msync too */
+    uint64_t msync_from, msync_to;
 } disk;
 
 static ssize_t disk_pwrite(int fd, const void *buf, size_t len, off_t off)
@@ -62,6 +63,15 @@ static int disk_fdatasync(int fd)
 {
     (void)fd;
     disk.fdatasyncs++;
+    errno = disk.fdatasync_err;
+    return disk.fdatasync_err != 0 ? -1 : 0;
+}
+
+static int disk_msync(void *addr, size_t len, int fd)
+{
+    assert_int_equal(fd, log_.fd);
+    disk.msync_from = (uint64_t)((uint8_t *)addr - log_.map.base);
+    disk.msync_to = disk.msync_from + len;
     errno = disk.fdatasync_err;
     return disk.fdatasync_err != 0 ? -1 : 0;
 }
@@ -94,6 +104,7 @@ static int set_up(void **state)
     fake.pwrite = disk_pwrite;
     fake.fallocate = disk_fallocate;
     fake.fdatasync = disk_fdatasync;
+    fake.msync = disk_msync;
     lx_io = &fake;
     return 0;
 }
@@ -554,6 +565,37 @@ static void sync_is_one_fdatasync_or_its_failure(void **state)
     assert_int_equal(disk.fdatasyncs, 2);
 }
 
+static void sync_of_a_range_is_of_its_pages_or_its_failure(void **state)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    (void)state;
+    assert_int_equal(lx_log_sync_range(&log_, 2 * page + 1, 3 * page + 1), LXDB_OK);
+    assert_int_equal(disk.msync_from, 2 * page);
+    assert_int_equal(disk.msync_to, 3 * page + 1);
+    assert_int_equal(lx_log_sync_range(&log_, 2 * page - 1, 2 * page), LXDB_OK);
+    assert_int_equal(disk.msync_from, page);
+    assert_int_equal(disk.msync_to, 2 * page);
+    assert_int_equal(lx_log_sync_range(&log_, 0, log_.map.size), LXDB_OK);
+    assert_int_equal(disk.msync_to, log_.map.size);
+    disk.fdatasync_err = EIO;
+    assert_int_equal(lx_log_sync_range(&log_, 0, 1), LXDB_IO);
+    assert_int_equal(disk.fdatasyncs, 0);
+}
+
+/* What another process has appended may lie past our mapping, where somebody else's may be. */
+static void sync_of_a_range_that_is_not_mapped_is_of_the_whole_file(void **state)
+{
+    (void)state;
+    assert_int_equal(lx_log_sync_range(&log_, 0, log_.map.size + 1), LXDB_OK);
+    assert_int_equal(disk.fdatasyncs, 1);
+    assert_int_equal(lx_log_sync_range(&log_, 100, 100), LXDB_OK);
+    assert_int_equal(disk.fdatasyncs, 2);
+    assert_int_equal(lx_log_sync_range(&log_, 101, 100), LXDB_OK);
+    assert_int_equal(disk.fdatasyncs, 3);
+    assert_int_equal(disk.msync_to, 0);
+}
+
 /* ---- Growing --------------------------------------------------------------------------------- */
 
 static void grow_takes_a_quarter_between_256_kib_and_64_mib(void **state)
@@ -840,6 +882,8 @@ int main(void)
         UNIT(status_is_one_byte),
         UNIT(watermark_is_the_last_four_bytes_of_the_header),
         UNIT(sync_is_one_fdatasync_or_its_failure),
+        UNIT(sync_of_a_range_is_of_its_pages_or_its_failure),
+        UNIT(sync_of_a_range_that_is_not_mapped_is_of_the_whole_file),
         UNIT(grow_takes_a_quarter_between_256_kib_and_64_mib),
         UNIT(grow_for_more_than_a_chunk_takes_what_is_needed_in_whole_chunks),
         UNIT(grow_adds_zeros_and_keeps_what_is_there),

@@ -40,6 +40,7 @@ enum call {
     CALL_FALLOCATE,
     CALL_FDATASYNC,
     CALL_FSYNC,
+    CALL_MSYNC,
     CALL_FCNTL,
     CALL_FSTATFS,
     CALL_STATX,
@@ -112,6 +113,7 @@ static bool refused(enum call call)
 WRAP(CALL_READ, -1, ssize_t, read, (int fd, void *buf, size_t len), (fd, buf, len))
 WRAP(CALL_FDATASYNC, -1, int, fdatasync, (int fd), (fd))
 WRAP(CALL_FSYNC, -1, int, fsync, (int fd), (fd))
+WRAP(CALL_MSYNC, -1, int, msync, (void *at, size_t len, int flags), (at, len, flags))
 WRAP(CALL_FCHMOD, -1, int, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(CALL_FCHOWN, -1, int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
 WRAP(CALL_FGETXATTR, -1, ssize_t, fgetxattr, (int fd, const char *name, void *to, size_t size),
@@ -243,8 +245,10 @@ static void calls_of_the_table_that_are_interrupted_are_made_again(void **state)
 {
     int fd = file_make("x"), other;
     char byte = 'a';
+    void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     (void)state;
+    assert_true(at != MAP_FAILED);
     refuse(CALL_PWRITE, EINTR, 2);
     assert_again(lx_io_system.pwrite(fd, &byte, 1, 5), 1);
     refuse(CALL_PREAD, EINTR, 2);
@@ -258,6 +262,9 @@ static void calls_of_the_table_that_are_interrupted_are_made_again(void **state)
     assert_again(lx_io_system.fdatasync(fd), 0);
     refuse(CALL_FSYNC, EINTR, 2);
     assert_again(lx_io_system.fsync(dirfd_), 0);
+    refuse(CALL_MSYNC, EINTR, 2);
+    assert_again(lx_io_system.msync(at, 4096, fd), 0);
+    assert_int_equal(munmap(at, 4096), 0);
     refuse(CALL_OPENAT, EINTR, 2);
     other = lx_io_system.openat(dirfd_, "x", O_RDONLY | O_CLOEXEC, 0);
     assert_int_equal(refusal.seen, 3);
@@ -281,6 +288,10 @@ static void calls_of_the_table_that_fail_are_not(void **state)
     assert_int_equal(refusal.seen, 1);
     refuse(CALL_FSYNC, EIO, 1);
     assert_int_equal(lx_io_system.fsync(dirfd_), -1);
+    assert_int_equal(refusal.seen, 1);
+    refuse(CALL_MSYNC, EIO, 1);
+    assert_int_equal(lx_io_system.msync(NULL, 4096, fd), -1);
+    assert_int_equal(errno, EIO);
     assert_int_equal(refusal.seen, 1);
     close(fd);
 }
