@@ -51,8 +51,8 @@ static bool is_durable(const struct lx_control_block *block, uint64_t position)
 }
 
 /* Now and then let the file itself say how far it is durable, so that a crash below is told from
- * damage. */
-static void move_watermark(const lx_durable *durable, uint64_t boundary)
+ * damage; on the disk too. */
+static int move_watermark(const lx_durable *durable, uint64_t boundary)
 {
     uint64_t now = lx_now_coarse_ms();
     uint64_t last = atomic_load_explicit(&durable->block->watermark_ms, memory_order_relaxed);
@@ -62,9 +62,18 @@ static void move_watermark(const lx_durable *durable, uint64_t boundary)
     if (!atomic_load_explicit(&durable->block->session, memory_order_relaxed) ||
         now - last < WATERMARK_EVERY_MS ||
         !atomic_compare_exchange_strong_explicit(&durable->block->watermark_ms, &last, now,
-                                                 memory_order_relaxed, memory_order_relaxed))
-        return;
-    (void)lx_log_set_watermark(durable->log, lx_watermark_encode(boundary));
+                                                 memory_order_relaxed, memory_order_relaxed) ||
+        lx_log_set_watermark(durable->log, lx_watermark_encode(boundary)) != LXDB_OK)
+        return LXDB_OK;
+    return lx_log_sync_range(durable->log, 0, LX_HEADER_SIZE);
+}
+
+static int sync_failed(const lx_durable *durable)
+{
+    if (lx_control_generation(durable->file) != durable->generation)
+        return LX_AGAIN; /* the file that failed is not in force any more */
+    lx_poison_set(durable->file);
+    return LXDB_IO; /* whatever the disk said: the commit stands, and is not durable */
 }
 
 /* When a sync ends, its leader is back with its next commit before those that slept behind it have
@@ -110,16 +119,14 @@ static int sync_now(const lx_durable *durable, uint64_t position)
         return LX_AGAIN;
     started = lx_now_ns();
     rc = lx_log_sync_range(durable->log, from > base ? from - base : 0, boundary);
-    if (rc != LXDB_OK) {
-        if (lx_control_generation(durable->file) != durable->generation)
-            return LX_AGAIN; /* the file that failed is not in force any more */
-        lx_poison_set(durable->file);
-        return LXDB_IO; /* whatever the disk said: the commit stands, and is not durable */
-    }
+    took = lx_now_ns() - started;
+    if (rc == LXDB_OK)
+        rc = move_watermark(durable, boundary);
+    if (rc != LXDB_OK)
+        return sync_failed(durable);
     /* If compactions have given the block to a later generation meanwhile, its `durable` is past
      * this already. */
     raise_durable(block, base + boundary);
-    took = lx_now_ns() - started;
     usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
     atomic_store_explicit(&block->sync_ns, usual ? (7 * usual + took) / 8 : took,
                           memory_order_relaxed);
@@ -127,7 +134,6 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     carried = commits - atomic_load_explicit(&block->synced_commits, memory_order_relaxed);
     atomic_store_explicit(&block->group, carried, memory_order_relaxed);
     atomic_store_explicit(&block->synced_commits, commits, memory_order_relaxed);
-    move_watermark(durable, boundary);
     return LXDB_OK;
 }
 

@@ -797,8 +797,9 @@ static void mode_none_has_its_order(void)
                    "store status in data\n");
     recorded_flush("flush", db,
                    "sync records of data\n"
-                   "= durable\n"
-                   "store watermark in data\n");
+                   "store watermark in data\n"
+                   "sync records of data\n"
+                   "= durable\n");
     recorded_flush("flush with nothing to do", db, "");
     recorded_put("put after a flush", db, "b", false,
                  "store records in data\n"
@@ -813,8 +814,9 @@ static void mode_none_has_its_order(void)
     stopped_clock += 2000;
     recorded_flush("flush after a second", db,
                    "sync records of data\n"
-                   "= durable\n"
-                   "store watermark in data\n");
+                   "store watermark in data\n"
+                   "sync records of data\n"
+                   "= durable\n");
     recorded_close("clean close", db, true,
                    "sync data\n"
                    "store watermark 0 in data\n"
@@ -851,8 +853,9 @@ static void mode_full_has_its_order(void)
                  "store records in data\n"
                  "= tail\n"
                  "sync records of data\n"
-                 "= durable\n"
-                 "store watermark in data\n");
+                 "store watermark in data\n"
+                 "sync records of data\n"
+                 "= durable\n");
     recorded_put("put in mode full", first, "b", true,
                  "store records in data\n"
                  "= tail\n"
@@ -881,8 +884,9 @@ static void mode_full_has_its_order(void)
                  "store records in data\n"
                  "= tail\n"
                  "sync records of data\n"
-                 "= durable\n"
-                 "store watermark in data\n");
+                 "store watermark in data\n"
+                 "sync records of data\n"
+                 "= durable\n");
     second = recorded_open("opening in use", mode_full,
                            "open directory\n"
                            "open data\n"
@@ -936,8 +940,9 @@ static void mode_interval_has_its_order(void)
                  "= tail\n");
     recorded_close("close in mode interval", db, true,
                    "sync records of data\n"
-                   "= durable\n"
                    "store watermark in data\n"
+                   "sync records of data\n"
+                   "= durable\n"
                    "sync data\n"
                    "store watermark 0 in data\n"
                    "cut data\n"
@@ -1005,8 +1010,9 @@ static void compaction_has_its_order(void)
                  "store status in data\n");
     recorded_flush("flush after a compaction", db,
                    "sync records of data\n"
-                   "= durable\n"
-                   "store watermark in data\n");
+                   "store watermark in data\n"
+                   "sync records of data\n"
+                   "= durable\n");
     recorded_close("close after a compaction", db, true,
                    "sync data\n"
                    "store watermark 0 in data\n"

@@ -86,7 +86,8 @@ expect()
 }
 
 # The syncs between allocating and cutting are that of the watermark, that of the record before the
-# tool answers, and the first of the close; only the record's differs between the modes.
+# tool answers, with that of the watermark behind it, and the first of the close; only the record's
+# differ between the modes.
 count_syncs()
 {
     grep -c -e "fdatasync([0-9]*<[^>]*/t\.lxdb>" -e 'msync(' "$tmp/trace"
@@ -129,7 +130,7 @@ sync data
 unlink index
 unlink lock
 END
-check_that 'syncs of mode full' [ "$(count_syncs)" -eq 5 ]
+check_that 'syncs of mode full' [ "$(count_syncs)" -eq 6 ]
 
 expect 'set into a closed file' "$db" --sync full set second value <<'END'
 create lock
@@ -145,7 +146,7 @@ sync data
 unlink index
 unlink lock
 END
-check_that 'syncs of a set into a closed file' [ "$(count_syncs)" -eq 4 ]
+check_that 'syncs of a set into a closed file' [ "$(count_syncs)" -eq 5 ]
 
 expect 'del' "$db" --sync full del second <<'END'
 create lock
