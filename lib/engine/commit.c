@@ -658,8 +658,12 @@ static int first_look(lx_writer *writer, lx_change *change, enum lx_expect expec
      * them has it; pairs with the release in conclude() */
     change->missed_at = atomic_load_explicit(&view->block->indexed, memory_order_acquire);
     rc = look_up(view, change);
-    /* what is wrong shows again once the lock is ours, and is mended there */
-    rc = LX_LIKELY(rc == LXDB_OK) ? lx_change_expected(change, expect) : LXDB_OK;
+    if (LX_LIKELY(rc == LXDB_OK)) {
+        rc = lx_change_expected(change, expect);
+    } else { /* what is wrong shows again once the lock is ours, and is mended there */
+        change->missed_at = 0;
+        rc = LXDB_OK;
+    }
     writer->view = view;
     writer->inside = rc == LXDB_OK && lx_change_size(change) <= LX_ENCODE_MAX;
     if (LX_UNLIKELY(!writer->inside))
