@@ -54,6 +54,8 @@ lib_libcore_la_SOURCES = \
 	lib/store/control.h \
 	lib/store/durable.c \
 	lib/store/durable.h \
+	lib/store/fill.c \
+	lib/store/fill.h \
 	lib/store/index.c \
 	lib/store/index.h \
 	lib/store/layout.h \

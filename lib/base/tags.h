@@ -38,6 +38,21 @@ static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t h
     return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
 }
 
+/* Which of the words, aligned to 16 bytes, are zero: a bit for each. */
+static inline uint32_t lx_words_zero(const _Atomic uint64_t words[8])
+{
+    const __m128i *pairs = (const __m128i *)(const void *)words;
+    uint32_t mask = 0;
+
+    for (int i = 0; i < 4; i++) {
+        __m128i halves = _mm_cmpeq_epi32(_mm_load_si128(&pairs[i]), _mm_setzero_si128());
+        __m128i both = _mm_and_si128(halves, _mm_shuffle_epi32(halves, 0xb1));
+
+        mask |= (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(both)) << 2 * i;
+    }
+    return mask;
+}
+
 /* Whether one of the words, aligned to 16 bytes, is zero. */
 static inline bool lx_words_have_zero(const _Atomic uint64_t words[8])
 {
@@ -65,13 +80,18 @@ static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t h
     return mask;
 }
 
-static inline bool lx_words_have_zero(const _Atomic uint64_t words[8])
+static inline uint32_t lx_words_zero(const _Atomic uint64_t words[8])
 {
-    bool have = false;
+    uint32_t mask = 0;
 
     for (uint32_t i = 0; i < 8; i++)
-        have |= atomic_load_explicit(&words[i], memory_order_relaxed) == 0;
-    return have;
+        mask |= (uint32_t)(atomic_load_explicit(&words[i], memory_order_relaxed) == 0) << i;
+    return mask;
+}
+
+static inline bool lx_words_have_zero(const _Atomic uint64_t words[8])
+{
+    return lx_words_zero(words) != 0;
 }
 #endif
 

@@ -15,7 +15,8 @@
  *      left; from the second round on in short slices under the writer lock with pauses between
  *      them, so that writers who are faster than we copy and sync are slowed down rather than
  *      chased for ever
- *   5  take the writer lock; the rest; watermark := size; sync
+ *   5  take the writer lock; the rest; watermark := size; sync; kill the copies of what was
+ *      replaced meanwhile
  *   6  fill the idle block, record the swap, dirty := swap         from here on only forward
  *   7  rename both files, sync the directory, publish the generation, dirty := clean
  *
@@ -30,6 +31,7 @@
 #include "base/crc.h"
 #include "engine/verify.h"
 #include "engine/view.h"
+#include "store/fill.h"
 #include "sys/ofd.h"
 
 #include <stdlib.h>
@@ -37,18 +39,28 @@
 
 #define CLOSE_TO (UINT64_C(1) << 20)
 #define REPORT_EVERY (UINT64_C(256) << 10)
-#define SLICE (UINT64_C(512) << 10) /* copied under one hold of the writer lock */
+#define SLICE (UINT64_C(128) << 10) /* copied under one hold of the writer lock */
+#define SLICES 32                   /* after the last sync but one, so that not too much is left */
 #define SLACK (UINT64_C(1) << 20)
 #define POLL_NS 2000000u
+#define BUFFER (64u << 10)
+#define WRITE_BEHIND (UINT64_C(4) << 20) /* written, and not yet on its way to the disk */
 
 struct copy {
     lx_core *core;
     lx_view *old;
     lx_log log; /* of the new file */
     lx_index index;
+    lx_fill fill;
     uint64_t tail, last; /* of the new file: its end and its last record */
     uint64_t allocated;
-    uint64_t records, bytes, expiring;
+    uint8_t *buffer; /* what belongs before the tail and is not written yet */
+    size_t buffered;
+    uint64_t behind; /* up to here the system was told to write to the disk */
+    /* Copies to be killed after the last sync: the pages that they are on are all over the file. */
+    bool defer_kills;
+    uint64_t *kills;
+    size_t kill_count, kill_room;
     bool dropped_expired;
     bool planned;      /* by the rules of recovery */
     bool *careful;     /* do it by the rules of recovery: set when the quick way met damage */
@@ -86,52 +98,95 @@ static int reserve(struct copy *copy, uint64_t size)
     return rc;
 }
 
-static int room_for_one(struct copy *copy, uint64_t hash)
+/* Written in large pieces, a new file costs half of what it does by a page fault for each of its
+ * pages. */
+static int write_out(struct copy *copy)
 {
-    int rc = lx_index_make_room_for_one(&copy->index, &copy->log, hash);
+    uint64_t start = copy->tail - copy->buffered;
+    int rc = lx_file_write(copy->log.fd, copy->log.name, copy->buffer, copy->buffered, start);
 
-    if (rc == LX_AGAIN) {
-        int fd = copy->index.fd;
-
-        copy->index.fd = -1;
-        free((void *)copy->index.verified);
-        copy->index.verified = NULL;
-        lx_map_close(&copy->index.map);
-        copy->index.map = (lx_map){0};
-        rc = lx_index_open(fd, copy->core->compact_index_name, true, &copy->index);
-        if (rc == LXDB_OK)
-            rc = lx_index_make_room_for_one(&copy->index, &copy->log, hash);
-        else
-            lx_file_close(fd);
+    copy->buffered = 0;
+    if (rc == LXDB_OK && copy->tail - copy->behind >= WRITE_BEHIND) {
+        lx_file_write_behind(copy->log.fd, copy->behind, copy->tail - copy->behind);
+        copy->behind = copy->tail;
     }
     return rc;
 }
 
-static int kill_old(struct copy *copy, const lx_found *found)
+/* Room is reserved. */
+static int append(struct copy *copy, const uint8_t *bytes, uint64_t len)
 {
-    copy->records--;
-    copy->bytes -= found->entry.len;
-    copy->expiring -= found->entry.expiry_ms != 0;
-    return lx_log_set_status(&copy->log, found->entry.record, 0);
+    int rc = LXDB_OK;
+
+    if (len > BUFFER - copy->buffered)
+        rc = write_out(copy);
+    if (rc == LXDB_OK && len > BUFFER) {
+        rc = lx_file_write(copy->log.fd, copy->log.name, bytes, (size_t)len, copy->tail);
+    } else if (rc == LXDB_OK) {
+        memcpy(copy->buffer + copy->buffered, bytes, (size_t)len);
+        copy->buffered += (size_t)len;
+    }
+    copy->tail += len;
+    return rc;
 }
 
-static int find_copy(struct copy *copy, const lx_record *record, uint64_t *ret_hash,
-                     lx_found *ret_found)
+/* Bring the new file and its index to the end of what was copied. The file first: the index leads
+ * to it. */
+static int settle(struct copy *copy)
 {
-    *ret_hash = lx_index_hash(&copy->index, record->key, record->key_len);
-    return lx_index_find(&copy->index, &copy->log, record->key, record->key_len, *ret_hash,
-                         ret_found);
+    int rc = write_out(copy);
+
+    return rc == LXDB_OK ? lx_fill_flush(&copy->fill) : rc;
+}
+
+static int kill_old(void *arg, const lx_found *found)
+{
+    struct copy *copy = arg;
+
+    if (!copy->defer_kills)
+        return lx_log_set_status(&copy->log, found->entry.record, 0);
+    if (copy->kill_count == copy->kill_room) {
+        size_t room = copy->kill_room == 0 ? 1024 : 2 * copy->kill_room;
+        uint64_t *kills = realloc(copy->kills, room * sizeof *kills);
+
+        if (kills == NULL)
+            return lx_fail(LXDB_NOMEM, "%s: out of memory", copy->core->place.path);
+        copy->kills = kills;
+        copy->kill_room = room;
+    }
+    copy->kills[copy->kill_count++] = found->entry.record;
+    return LXDB_OK;
+}
+
+static int kill_deferred(struct copy *copy)
+{
+    int rc = LXDB_OK;
+
+    for (size_t i = 0; i < copy->kill_count && rc == LXDB_OK; i++)
+        rc = lx_log_set_status(&copy->log, copy->kills[i], 0);
+    return rc;
+}
+
+static int find_copy(struct copy *copy, const lx_record *record, lx_found *ret_found)
+{
+    uint64_t hash = lx_index_hash(&copy->index, record->key, record->key_len);
+    int rc = lx_fill_waits(&copy->fill, hash) ? settle(copy) : LXDB_OK;
+
+    return rc == LXDB_OK ? lx_index_find(&copy->index, &copy->log, record->key, record->key_len,
+                                         hash, ret_found)
+                         : rc;
 }
 
 static int copy_put(struct copy *copy, const lx_scan_event *event)
 {
     const lx_record *record = &event->record;
     uint64_t group = event->expiry_ms != 0 ? LX_GROUP_SIZE : 0;
-    uint64_t slot, hash;
-    uint8_t live = 1;
-    lx_found found;
-    int rc = reserve(copy, group + record->len);
+    const uint8_t live = 1;
+    uint64_t slot;
+    int rc = lx_fill_is_full(&copy->fill) ? settle(copy) : LXDB_OK;
 
+    if (rc == LXDB_OK)
+        rc = reserve(copy, group + record->len);
     if (rc != LXDB_OK)
         return rc;
     slot = copy->tail;
@@ -139,57 +194,36 @@ static int copy_put(struct copy *copy, const lx_scan_event *event)
         uint8_t bytes[LX_GROUP_SIZE];
 
         lx_group_encode(bytes, slot, 1, record->len, event->expiry_ms);
-        rc = lx_log_store(&copy->log, slot, bytes, sizeof bytes);
+        rc = append(copy, bytes, sizeof bytes);
     }
+    copy->last = copy->tail;
     /* the status byte of the original may have become 0 meanwhile */
     if (rc == LXDB_OK)
-        rc = lx_log_store(&copy->log, slot + group, &live, 1);
+        rc = append(copy, &live, 1);
     if (rc == LXDB_OK)
-        rc = lx_log_store(&copy->log, slot + group + 1, copy->old->log.map.base + record->off + 1,
-                          (size_t)(record->len - 1));
-    if (rc != LXDB_OK)
-        return rc;
-    copy->last = slot + group;
-    copy->tail = slot + group + record->len;
-    rc = find_copy(copy, record, &hash, &found);
-    if (rc == LXDB_OK) {
-        rc = kill_old(copy, &found);
-        lx_index_replace(found.at, slot);
-    } else if (rc == LXDB_NOTFOUND) {
-        rc = room_for_one(copy, hash);
-        if (rc == LXDB_OK && !lx_index_insert(&copy->index, hash, slot))
-            rc = lx_fail(LXDB_CORRUPT, "%s: the new index has no slot left", copy->index.name);
-    }
-    copy->records++;
-    copy->bytes += group + record->len;
-    copy->expiring += group != 0;
-    return rc;
+        rc = append(copy, copy->old->log.map.base + record->off + 1, record->len - 1);
+    return rc == LXDB_OK ? lx_fill_put(&copy->fill, record->key, record->key_len, slot,
+                                       group + record->len, group != 0)
+                         : rc;
 }
 
 static int copy_delete(struct copy *copy, const lx_scan_event *event)
 {
     const lx_record *record = &event->record;
     lx_found found;
-    uint64_t hash;
-    int rc = find_copy(copy, record, &hash, &found);
+    int rc = find_copy(copy, record, &found);
 
     if (rc == LXDB_NOTFOUND)
         return LXDB_OK; /* it never came along */
+    if (rc == LXDB_OK && lx_fill_is_full(&copy->fill))
+        rc = settle(copy);
     if (rc == LXDB_OK)
         rc = reserve(copy, record->len);
-    if (rc == LXDB_OK)
-        rc = lx_log_store(&copy->log, copy->tail, copy->old->log.map.base + record->off,
-                          (size_t)record->len);
     if (rc != LXDB_OK)
         return rc;
     copy->last = copy->tail;
-    copy->tail += record->len;
-    rc = find_copy(copy, record, &hash, &found); /* the mapping may have moved */
-    if (rc == LXDB_OK) {
-        rc = kill_old(copy, &found);
-        lx_index_remove(found.at);
-    }
-    return rc;
+    rc = append(copy, copy->old->log.map.base + record->off, record->len);
+    return rc == LXDB_OK ? lx_fill_remove(&copy->fill, record->key, record->key_len) : rc;
 }
 
 /* Tell the caller now and then how far it is: at the first record, and every REPORT_EVERY bytes. */
@@ -278,9 +312,8 @@ static int start_files(struct copy *copy)
         lx_file_close(fd);
         return rc;
     }
-    copy->tail = LX_HEADER_SIZE;
     lx_header_encode(header, 0);
-    rc = lx_log_store(&copy->log, 0, header, sizeof header);
+    rc = append(copy, header, sizeof header);
     if (rc == LXDB_OK)
         rc = lx_index_file_make(core, core->compact_index_name, copy->old->log.fd,
                                 atomic_load(&copy->old->block->records), &copy->index);
@@ -334,12 +367,11 @@ static int walk_over_dead(struct copy *copy, lx_scan_event *event)
 {
     const uint8_t *data = copy->old->log.map.base;
     lx_found found;
-    uint64_t hash;
     int rc;
 
     if (event->record.value_len != 0)
         return LXDB_OK;
-    rc = find_copy(copy, &event->record, &hash, &found);
+    rc = find_copy(copy, &event->record, &found);
     if (rc != LXDB_OK)
         return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
     if (!lx_record_check(data, &event->record))
@@ -412,7 +444,7 @@ static int copy_live(struct copy *copy, uint64_t end)
     }
     copy->only_live = false;
     copy->progress = NULL;
-    return rc;
+    return rc == LXDB_OK ? settle(copy) : rc;
 }
 
 /* A record of pass 4 or 5. Its CRC is checked here, since no plan did. */
@@ -445,11 +477,14 @@ static int copy_more(struct copy *copy, uint64_t from, uint64_t to, uint64_t sli
     copy->after_group = false;
     if (rc == LXDB_OK && from < to)
         rc = lx_scan_walk(&scan, from, copy_new_event, copy);
+    if (rc == LXDB_OK || rc == LXDB_EXISTS)
+        rc = settle(copy);
     *ret_reached = copy->reached;
-    return rc == LXDB_EXISTS ? LXDB_OK : rc;
+    return rc;
 }
 
-/* A slice while writers wait, then a pause as long for them. LX_AGAIN: another generation. */
+/* A slice while writers wait, then a pause for them, half as long: they are not to outrun it.
+ * LX_AGAIN: another generation. */
 static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
 {
     lx_writer writer = lx_writer_of(copy->core);
@@ -467,7 +502,7 @@ static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
     else
         rc = copy_more(copy, *from, to, SLICE, from);
     (void)lx_writer_leave(&writer, LXDB_OK);
-    lx_sleep_ns(lx_now_ns() - started);
+    lx_sleep_ns((lx_now_ns() - started) / 2);
     return rc;
 }
 
@@ -484,15 +519,17 @@ static uint64_t ahead_of(const struct copy *copy, uint64_t from)
 /* Pass 4. */
 static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
 {
+    int rc;
+
     for (int round = 0;; round++) {
         uint64_t ahead;
-        int rc = lx_log_sync(&copy->log);
 
+        rc = lx_log_sync(&copy->log);
         if (rc != LXDB_OK)
             return rc;
         ahead = ahead_of(copy, *from);
         if (ahead < CLOSE_TO)
-            return LXDB_OK;
+            break;
         if (round == 0)
             rc = copy_more(copy, *from, *from + ahead, UINT64_MAX, from);
         while (rc == LXDB_OK && round > 0 && ahead_of(copy, *from) >= CLOSE_TO / 2)
@@ -500,6 +537,11 @@ static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
         if (rc != LXDB_OK)
             return rc;
     }
+    /* Under the lock little is left to copy, and little to sync. */
+    copy->defer_kills = true;
+    for (int i = 0; i < SLICES && rc == LXDB_OK && ahead_of(copy, *from) >= SLICE / 2; i++)
+        rc = copy_slice(copy, from, limit);
+    return rc;
 }
 
 /* ---- the switch ------------------------------------------------------------------------------ */
@@ -601,9 +643,9 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     atomic_store(&block->tail, copy->tail);
     atomic_store(&block->indexed, copy->tail);
     atomic_store(&block->last, copy->last);
-    atomic_store(&block->records, copy->records);
-    atomic_store(&block->bytes, copy->bytes);
-    atomic_store(&block->expiring, copy->expiring);
+    atomic_store(&block->records, copy->fill.records);
+    atomic_store(&block->bytes, copy->fill.bytes);
+    atomic_store(&block->expiring, copy->fill.expiring);
     atomic_store(&block->commits, atomic_load(&old->commits));
     atomic_store(&block->allocated, data.size);
     atomic_store(&block->session, 1);
@@ -634,7 +676,7 @@ static int check_count(const struct copy *copy, const lx_writer *writer)
                            ? atomic_load(&writer->lock->intent_records)
                            : atomic_load(&writer->block->records);
 
-    if (copy->planned || copy->dropped_expired || copy->records == counted)
+    if (copy->planned || copy->dropped_expired || copy->fill.records == counted)
         return LXDB_OK;
     *copy->careful = true;
     return LX_AGAIN;
@@ -664,6 +706,8 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
         rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
     if (rc == LXDB_OK)
         rc = lx_log_sync(&copy->log);
+    if (rc == LXDB_OK) /* the order of the log has them dead already */
+        rc = kill_deferred(copy);
     if (rc == LXDB_OK)
         rc = record_swap(copy, &writer);
     if (rc == LXDB_OK)
@@ -676,16 +720,22 @@ out:
 static int compact_once(lx_core *core, const lxdb_progress *progress, lx_limit *limit,
                         bool *careful)
 {
-    struct copy copy = {.core = core,
-                        .log = {.fd = -1},
-                        .index = {.fd = -1},
-                        .progress = progress,
-                        .careful = careful};
+    struct copy copy = {
+        .core = core,
+        .log = {.fd = -1},
+        .index = {.fd = -1},
+        .fill = {.log = &copy.log, .index = &copy.index, .retire = kill_old, .arg = &copy},
+        .buffer = malloc(BUFFER),
+        .progress = progress,
+        .careful = careful};
     uint64_t from;
-    int rc = lx_view_get(core, &copy.old);
+    int rc = copy.buffer == NULL ? lx_fail(LXDB_NOMEM, "%s: out of memory", core->place.path)
+                                 : lx_view_get(core, &copy.old);
 
-    if (rc != LXDB_OK)
+    if (rc != LXDB_OK) {
+        free(copy.buffer);
         return rc;
+    }
     rc = start_files(&copy);
     if (rc != LXDB_OK)
         goto out;
@@ -710,6 +760,8 @@ out:
         (void)lx_file_remove(core->place.dirfd, core->compact_index_name);
     }
     lx_view_unpin(core, copy.old);
+    free(copy.buffer);
+    free(copy.kills);
     return rc;
 }
 

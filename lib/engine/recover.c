@@ -18,12 +18,11 @@
 #include "engine/verify.h"
 #include "engine/view.h"
 #include "format/header.h"
+#include "store/fill.h"
 #include "sys/ofd.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define AHEAD 16u /* records between asking for a bucket and using it */
 
 /* ---- the -lost file -------------------------------------------------------------------------- */
 
@@ -106,115 +105,44 @@ int lx_index_file_make(lx_core *core, const char *name, int data_fd, uint64_t re
     return rc;
 }
 
-/* Records on their way into the index: their buckets are fetched while others are inserted. */
-struct pending {
-    uint64_t hash;
-    uint64_t slot;
-    uint64_t len;
-    int64_t expiry_ms;
-    lx_record record;
-    bool remove;
-};
-
 struct build {
-    lx_log *log;
-    lx_index *index;
-    bool repair_status; /* status bytes := order */
-    struct pending ring[AHEAD];
-    uint64_t begun, done;
-    uint64_t records, bytes, expiring;
+    lx_fill fill;
+    bool repair_status;     /* status bytes := order */
     uint64_t dead;          /* records that are not live, control records left out */
-    uint64_t superseded;    /* live by their status byte, but replaced later */
     uint64_t odd_status;    /* ordered: puts that are dead by their status byte, */
     uint64_t without_cause; /* and of them, those that the order says are live */
-    uint64_t last_off, last_crc;
+    uint64_t last_off;
 };
 
 /* The version that is replaced or removed. */
-static int retire_old(struct build *build, const lx_found *found)
+static int retire_old(void *arg, const lx_found *found)
 {
-    const uint8_t *status = build->log->map.base + found->entry.record;
+    struct build *build = arg;
+    lx_log *log = build->fill.log;
 
-    build->records--;
-    build->bytes -= found->entry.len;
-    build->expiring -= found->entry.expiry_ms != 0;
     build->dead++;
-    if (*status == 0)
+    if (!build->repair_status || log->map.base[found->entry.record] == 0)
         return LXDB_OK;
-    build->superseded++;
-    return build->repair_status ? lx_log_set_status(build->log, found->entry.record, 0) : LXDB_OK;
-}
-
-static int build_one(struct build *build, const struct pending *pending)
-{
-    lx_found found;
-    int rc = lx_index_make_room_for_one(build->index, build->log, pending->hash);
-
-    if (rc != LXDB_OK)
-        return rc;
-    rc = lx_index_find(build->index, build->log, pending->record.key, pending->record.key_len,
-                       pending->hash, &found);
-    if (rc == LXDB_OK) {
-        rc = retire_old(build, &found);
-        if (rc != LXDB_OK)
-            return rc;
-        if (pending->remove) {
-            lx_index_remove(found.at);
-            return LXDB_OK;
-        }
-        lx_index_replace(found.at, pending->slot);
-    } else if (rc != LXDB_NOTFOUND) {
-        return rc;
-    } else if (pending->remove) {
-        return LXDB_OK;
-    } else if (!lx_index_insert(build->index, pending->hash, pending->slot)) {
-        return lx_fail(LXDB_CORRUPT, "%s: the index has no slot left", build->index->name);
-    }
-    build->records++;
-    build->bytes += pending->len;
-    build->expiring += pending->expiry_ms != 0;
-    return LXDB_OK;
-}
-
-static int build_flush(struct build *build, uint64_t keep)
-{
-    while (build->begun - build->done > keep) {
-        int rc = build_one(build, &build->ring[build->done % AHEAD]);
-
-        if (rc != LXDB_OK)
-            return rc;
-        build->done++;
-    }
-    return LXDB_OK;
+    return lx_log_set_status(log, found->entry.record, 0);
 }
 
 static int build_event(void *arg, const lx_scan_event *event)
 {
     struct build *build = arg;
-    struct pending *pending;
-    int rc;
+    const lx_record *record = &event->record;
 
-    build->last_off = event->record.off;
-    build->last_crc = event->record.crc;
+    build->last_off = record->off;
     if (event->control.kind != LX_CONTROL_NONE)
         return LXDB_OK;
     if (event->effect != LX_EFFECT_PUT)
         build->dead++;
     if (event->effect == LX_EFFECT_NONE)
         return LXDB_OK;
-    rc = build_flush(build, AHEAD - 1);
-    if (rc != LXDB_OK)
-        return rc;
-    pending = &build->ring[build->begun++ % AHEAD];
-    pending->hash = lx_index_hash(build->index, event->record.key, event->record.key_len);
-    pending->record = event->record;
-    pending->remove = event->effect == LX_EFFECT_DELETE;
-    pending->slot = event->slot;
-    pending->len = event->record.off + event->record.len - event->slot;
-    pending->expiry_ms = event->expiry_ms;
-    build->odd_status += event->effect == LX_EFFECT_PUT && event->record.status == 0;
-    lx_index_prefetch_bucket(build->index, pending->hash);
-    return LXDB_OK;
+    if (event->effect == LX_EFFECT_DELETE)
+        return lx_fill_remove(&build->fill, record->key, record->key_len);
+    build->odd_status += record->status == 0;
+    return lx_fill_put(&build->fill, record->key, record->key_len, event->slot,
+                       record->off + record->len - event->slot, event->expiry_ms != 0);
 }
 
 /* Puts that the order says are live, but whose status byte is 0: set by a commit that was lost, or
@@ -222,19 +150,32 @@ static int build_event(void *arg, const lx_scan_event *event)
 static int revive_event(void *arg, const lx_scan_event *event)
 {
     struct build *build = arg;
+    lx_index *index = build->fill.index;
+    const lx_record *record = &event->record;
     lx_found found;
     int rc;
 
-    if (event->effect != LX_EFFECT_PUT || event->record.status != 0)
+    if (event->effect != LX_EFFECT_PUT || record->status != 0)
         return LXDB_OK;
-    rc = lx_index_find(build->index, build->log, event->record.key, event->record.key_len,
-                       lx_index_hash(build->index, event->record.key, event->record.key_len),
-                       &found);
+    rc = lx_index_find(index, build->fill.log, record->key, record->key_len,
+                       lx_index_hash(index, record->key, record->key_len), &found);
     if (rc == LXDB_NOTFOUND || (rc == LXDB_OK && found.entry.off != event->slot))
         return LXDB_OK;
     build->without_cause += rc == LXDB_OK;
     if (rc == LXDB_OK && build->repair_status)
-        rc = lx_log_set_status(build->log, event->record.off, 1);
+        rc = lx_log_set_status(build->fill.log, record->off, 1);
+    return rc;
+}
+
+/* Phase 4. */
+static int build_index(struct build *build, const lx_scan *scan)
+{
+    int rc = lx_scan_walk(scan, LX_HEADER_SIZE, build_event, build);
+
+    if (rc == LXDB_OK)
+        rc = lx_fill_flush(&build->fill);
+    if (rc == LXDB_OK && build->odd_status != 0)
+        rc = lx_scan_walk(scan, LX_HEADER_SIZE, revive_event, build);
     return rc;
 }
 
@@ -247,13 +188,13 @@ static int fill_receipt(const lx_scan *scan, struct build *build, lxdb_report *r
     if (!scan->ordered && !scan->bad_watermark && scan->damaged_count == 0 && scan->cut_bytes == 0)
         return LXDB_OK;
     if (!scan->ordered)
-        rc = lx_count_without_cause(build->log, scan, &build->without_cause);
+        rc = lx_count_without_cause(build->fill.log, scan, &build->without_cause);
     if (rc != LXDB_OK)
         return rc;
     lx_report_fill(scan, ret_report);
-    ret_report->records_live = build->records;
+    ret_report->records_live = build->fill.records;
     ret_report->records_dead = build->dead;
-    ret_report->live_bytes = build->bytes;
+    ret_report->live_bytes = build->fill.bytes;
     ret_report->dead_without_cause = build->without_cause;
     return LXDB_OK;
 }
@@ -405,7 +346,9 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
 {
     lx_scan scan = {0};
     lx_index index = {.fd = -1};
-    struct build build = {.log = log, .index = &index};
+    struct build build = {
+        .fill = {.log = log, .index = &index, .retire = retire_old, .arg = &build},
+    };
     lxdb_report report = {0};
     int rc;
 
@@ -439,11 +382,7 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     lx_step("recover-cut");
     rc = lx_index_file_make(core, core->index_name, log->fd, scan.records, &index);
     if (rc == LXDB_OK)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, build_event, &build);
-    if (rc == LXDB_OK)
-        rc = build_flush(&build, 0);
-    if (rc == LXDB_OK && scan.ordered && build.odd_status != 0)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, revive_event, &build);
+        rc = build_index(&build, &scan);
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-built");
@@ -456,9 +395,9 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     scan.unsteppable = scan.unsteppable || (scan.ordered && ends_damaged(&scan));
     ret_state->tail = scan.tail;
     ret_state->last = scan.damaged_count == 0 ? build.last_off : 0;
-    ret_state->records = build.records;
-    ret_state->bytes = build.bytes;
-    ret_state->expiring = build.expiring;
+    ret_state->records = build.fill.records;
+    ret_state->bytes = build.fill.bytes;
+    ret_state->expiring = build.fill.expiring;
     ret_state->session = scan.ordered;
     if (scan.damaged_count != 0)
         ret_state->agreed = scan.ordered ? LX_AGREED : LX_DISAGREED;
@@ -558,7 +497,9 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
     lx_scan scan = {0};
     lx_log log = {.fd = -1};
     lx_index index = {.fd = -1};
-    struct build build = {.log = &log, .index = &index};
+    struct build build = {
+        .fill = {.log = &log, .index = &index, .retire = retire_old, .arg = &build},
+    };
     uint64_t generation = atomic_load(&core->own_generation) + 1;
     lxdb_report receipt = {0};
     int rc = lx_log_open(data_fd, core->place.name, false, &log);
@@ -577,20 +518,16 @@ int lx_recover_private(lx_core *core, int data_fd, lx_view **ret_view)
     if (rc == LXDB_OK)
         rc = lx_index_make(-1, "private index", scan.records, &index);
     if (rc == LXDB_OK)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, build_event, &build);
-    if (rc == LXDB_OK)
-        rc = build_flush(&build, 0);
-    if (rc == LXDB_OK && scan.ordered && build.odd_status != 0)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, revive_event, &build);
+        rc = build_index(&build, &scan);
     if (rc == LXDB_OK)
         rc = fill_receipt(&scan, &build, &receipt);
     if (rc == LXDB_OK)
         rc = lx_view_make(core, generation, &log, &index, NULL, ret_view);
     if (rc == LXDB_OK) {
         (*ret_view)->tail = scan.tail;
-        (*ret_view)->records = build.records;
-        (*ret_view)->expiring = build.expiring;
-        (*ret_view)->bytes = build.bytes;
+        (*ret_view)->records = build.fill.records;
+        (*ret_view)->expiring = build.fill.expiring;
+        (*ret_view)->bytes = build.fill.bytes;
         (*ret_view)->receipt = receipt;
         atomic_store(&core->own_generation, generation);
     } else {

@@ -145,8 +145,8 @@ int lx_index_find(lx_index *index, lx_log *log, const void *key, size_t key_len,
     return rc;
 }
 
-/* The home bucket of a hash, or NULL where a closer look would be needed. */
-static inline struct lx_bucket *home(const lx_index *index, uint64_t hash)
+/* The segment of a hash, or NULL where a closer look would be needed. */
+static inline struct lx_segment *segment_of(const lx_index *index, uint64_t hash)
 {
     uint64_t word = atomic_load_explicit(&index->head->directory, memory_order_acquire);
     uint64_t length = atomic_load_explicit(&index->length, memory_order_relaxed);
@@ -158,7 +158,15 @@ static inline struct lx_bucket *home(const lx_index *index, uint64_t hash)
     entry = atomic_load_explicit(&lx_directory_entries(index, word)[at], memory_order_acquire);
     if ((lx_entry_segment(entry) + 1) * LX_SEGMENT_SIZE > length)
         return NULL;
-    return &lx_index_segment(index, lx_entry_segment(entry))->buckets[lx_hash_bucket(hash)];
+    return lx_index_segment(index, lx_entry_segment(entry));
+}
+
+/* Its home bucket, likewise. */
+static inline struct lx_bucket *home(const lx_index *index, uint64_t hash)
+{
+    struct lx_segment *segment = segment_of(index, hash);
+
+    return segment == NULL ? NULL : &segment->buckets[lx_hash_bucket(hash)];
 }
 
 void lx_index_prefetch_bucket(const lx_index *index, uint64_t hash)
@@ -167,6 +175,18 @@ void lx_index_prefetch_bucket(const lx_index *index, uint64_t hash)
 
     if (bucket != NULL)
         __builtin_prefetch(bucket);
+}
+
+void lx_index_prefetch_insert(const lx_index *index, uint64_t hash)
+{
+    struct lx_segment *segment = segment_of(index, hash);
+    uint32_t b = lx_hash_bucket(hash);
+
+    if (segment == NULL)
+        return;
+    __builtin_prefetch(&segment->used, 1);
+    __builtin_prefetch(&segment->buckets[b], 1);
+    __builtin_prefetch(&segment->homes[b * LX_BUCKET_SLOTS], 1);
 }
 
 void lx_index_prefetch_record(const lx_index *index, const lx_log *log, uint64_t hash)
@@ -374,6 +394,21 @@ out:
     return rc;
 }
 
+int lx_index_remap(lx_index *index)
+{
+    int fd = index->fd;
+    int rc;
+
+    free((void *)index->verified);
+    lx_map_close(&index->map);
+    rc = lx_index_open(fd, index->name, true, index);
+    if (rc != LXDB_OK) {
+        lx_file_close(fd);
+        *index = (lx_index){.fd = -1, .name = index->name};
+    }
+    return rc;
+}
+
 /* The depth at which segments are about 60 % full. */
 static uint32_t depth_for(uint64_t records)
 {
@@ -424,6 +459,8 @@ int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_inde
     index.head->segments = segments;
     atomic_store_explicit(&index.head->directory, (uint64_t)depth << 40 | 1, memory_order_relaxed);
     entries = lx_directory_entries(&index, 1);
+    if (depth != 0) /* all of it will be used */
+        lx_map_populate(&index.map, segments * LX_SEGMENT_SIZE);
     for (uint64_t i = 0; i < count; i++) {
         lx_index_segment(&index, 1 + directory + i)->base = depth;
         atomic_store_explicit(&entries[i], (uint64_t)depth << 56 | (1 + directory + i),
@@ -575,6 +612,40 @@ bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off)
 
     return number != 0 &&
            lx_segment_insert(segment, lx_slot_make(hash, off), lx_hash_home(hash, segment->base));
+}
+
+int lx_index_add(lx_index *index, lx_log *log, const void *key, size_t key_len, uint64_t hash,
+                 uint64_t off, lx_found *ret_found)
+{
+    struct lx_segment *segment;
+    struct lx_bucket *bucket;
+    uint64_t word, entry;
+    uint32_t empty, slot;
+    int rc = lx_index_locate(index, hash, &word, &entry);
+
+    if (rc != LXDB_OK)
+        return rc;
+    segment = lx_index_segment(index, lx_entry_segment(entry));
+    bucket = &segment->buckets[lx_hash_bucket(hash)];
+    empty = lx_words_zero(bucket->slots);
+    if (LX_UNLIKELY(empty == 0 || lx_tags_match(bucket->slots, hash) != 0 ||
+                    segment->used >= LX_SEGMENT_LIMIT || entry & LX_ENTRY_SEALED)) {
+        rc = lx_index_find(index, log, key, key_len, hash, ret_found);
+        if (rc != LXDB_NOTFOUND)
+            return rc == LXDB_OK ? LXDB_EXISTS : rc;
+        rc = lx_index_make_room_for_one(index, log, hash);
+        if (rc == LXDB_OK && !lx_index_insert(index, hash, off))
+            rc = lx_index_damaged(index, "no slot left");
+        return rc;
+    }
+    /* INV-2: the key is nowhere else */
+    slot = (uint32_t)__builtin_ctz(empty);
+    segment->homes[lx_hash_bucket(hash) * LX_BUCKET_SLOTS + slot] = lx_hash_home(hash,
+                                                                                 segment->base);
+    atomic_store_explicit(&bucket->slots[slot], lx_slot_make(hash, off), memory_order_relaxed);
+    segment->used++;
+    segment->live++;
+    return LXDB_OK;
 }
 
 void lx_index_remove(lx_slot_at at)

@@ -74,6 +74,9 @@ int lx_index_open(int fd, const char *name, bool writable, lx_index *ret_index);
 /* Make an index for about `records` keys in the empty file `fd` (owned from success on), or in
  * private memory when it is -1: then with room for that many keys and no more. */
 int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_index);
+/* After LX_AGAIN, by who has it alone: map the file anew, with room. The index is closed if that
+ * fails. */
+int lx_index_remap(lx_index *index);
 void lx_index_close(lx_index *index); /* a zeroed index is fine */
 
 /* ---- writers --------------------------------------------------------------------------------- */
@@ -89,6 +92,13 @@ void lx_index_replace(lx_slot_at at, uint64_t off);
 /* Take a free slot for a key that is not there; room was made. False: the segment is damaged. */
 bool lx_index_insert(lx_index *index, uint64_t hash, uint64_t off);
 void lx_index_remove(lx_slot_at at);
+/* The three above in one, while nobody else can see the index: look the key up, and if it is not
+ * there, make room and insert it. LXDB_OK: inserted; LXDB_EXISTS: it is there, nothing was changed,
+ * *ret_found; or as lx_index_find() and lx_index_make_room() say. */
+int lx_index_add(lx_index *index, lx_log *log, const void *key, size_t key_len, uint64_t hash,
+                 uint64_t off, lx_found *ret_found);
+/* Ask for all lines that it takes. */
+void lx_index_prefetch_insert(const lx_index *index, uint64_t hash);
 /* Which segment a hash is in now: equal numbers, same segment. 0: it is out of reach. */
 uint64_t lx_index_segment_of(const lx_index *index, uint64_t hash);
 /* Finish what a dead holder left: a split under way, counts that it did not get to. */

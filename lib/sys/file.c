@@ -693,6 +693,11 @@ int lx_file_write(int fd, const char *name, const void *buf, size_t len, uint64_
     return LXDB_OK;
 }
 
+void lx_file_write_behind(int fd, uint64_t off, uint64_t len)
+{
+    (void)sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 int lx_file_truncate(int fd, const char *name, uint64_t size)
 {
     if (!is_range(size, 0))

@@ -105,6 +105,9 @@ int lx_file_copy_access(int from, int to, const char *name);
 /* All of it, or LXDB_IO. */
 int lx_file_read(int fd, const char *name, void *buf, size_t len, uint64_t off);
 int lx_file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off);
+/* Let the system begin to write [off, off + len) to the disk, so that a later sync has less to wait
+ * for. Nothing is promised. */
+void lx_file_write_behind(int fd, uint64_t off, uint64_t len);
 int lx_file_truncate(int fd, const char *name, uint64_t size);
 /* Make [off, off + len) allocated and inside the file; new bytes read as zeros. Falls back to
  * writing zeros past the end where the file system has no fallocate: then holes inside the file

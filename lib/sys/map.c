@@ -111,6 +111,16 @@ int lx_map_sync(const lx_map *map, int fd, const char *name, uint64_t from, uint
     return LXDB_OK;
 }
 
+void lx_map_populate(const lx_map *map, uint64_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(map->base, (size_t)size, MADV_POPULATE_WRITE);
+#else
+    (void)map;
+    (void)size;
+#endif
+}
+
 void lx_map_close(lx_map *map)
 {
     if (map->base != NULL)

@@ -29,6 +29,9 @@ int lx_map_anonymous(uint64_t size, lx_map *ret_map);
  * fdatasync of its pages. The range is inside the mapping, and `fd`, which was mapped for writing,
  * is for the door to the system. As lx_file_sync() for what a failure means. */
 int lx_map_sync(const lx_map *map, int fd, const char *name, uint64_t from, uint64_t to);
+/* Make the first `size` bytes of a writable mapping present, at half the price of a page fault for
+ * each. A failure only costs the faults. */
+void lx_map_populate(const lx_map *map, uint64_t size);
 void lx_map_close(lx_map *map); /* a zeroed map is fine */
 
 #endif

@@ -66,12 +66,14 @@ static void words_with_a_zero_are_told_from_those_with_half_of_one(void **state)
         for (unsigned j = 0; j < 8; j++)
             words[j] = j % 2 ? UINT64_C(1) << 32 : 1; /* the other half of each is zero */
         assert_false(lx_words_have_zero(words));
+        assert_int_equal(lx_words_zero(words), 0);
         for (unsigned bit = 0; bit < 64; bit++) {
             words[i] = UINT64_C(1) << bit;
             assert_false(lx_words_have_zero(words));
         }
         words[i] = 0;
         assert_true(lx_words_have_zero(words));
+        assert_int_equal(lx_words_zero(words), UINT32_C(1) << i);
     }
 }
 
