@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* store/index.h: finding and changing keys through splits, beside readers, and in damaged files. */
+#include "store/fill.h"
 #include "store/probe.h"
 
 #include "sys/io.h"
@@ -444,6 +445,82 @@ static void index_made_for_its_keys_needs_no_split(void **state)
         assert_true(lx_index_insert(&index_, hash_of(i), record_put(i)));
     }
     assert_int_equal(index_.head->segments, segments);
+}
+
+/* ---- Filling --------------------------------------------------------------------------------- */
+
+enum { FILL_KEYS = 50000, FILL_CHANGES = 200000 };
+
+struct filled {
+    uint64_t slots[FILL_KEYS]; /* 0: not there */
+    uint64_t retired;
+};
+
+static int note_retired(void *arg, const lx_found *found)
+{
+    struct filled *filled = arg;
+
+    assert_int_equal(found->entry.len, LX_RECORD_OVERHEAD + 8);
+    filled->retired++;
+    return LXDB_OK;
+}
+
+/* Puts and removals of random keys, most of them more than once, and some twice in a batch. */
+static void fill_at_random(lx_fill *fill, struct filled *filled)
+{
+    uint64_t seed = 1, live = 0, retired = 0;
+
+    for (int i = 0; i < FILL_CHANGES; i++) {
+        uint64_t random = next_random(&seed);
+        uint64_t number = i % 64 < 4 ? (uint64_t)i / 64 : random % FILL_KEYS;
+        uint64_t off = record_put(number);
+        const uint8_t *bytes = log_.map.base + off + LX_RECORD_HEADER;
+
+        retired += filled->slots[number] != 0;
+        if (random / FILL_KEYS % 4 == 0) {
+            live -= filled->slots[number] != 0;
+            filled->slots[number] = 0;
+            assert_int_equal(lx_fill_remove(fill, bytes, 8), LXDB_OK);
+        } else {
+            live += filled->slots[number] == 0;
+            filled->slots[number] = off;
+            assert_int_equal(lx_fill_put(fill, bytes, 8, off, tail - off, false), LXDB_OK);
+        }
+        assert_true(lx_fill_waits(fill, hash_of(number)));
+    }
+    assert_int_equal(lx_fill_flush(fill), LXDB_OK);
+    assert_false(lx_fill_waits(fill, hash_of(0)));
+    assert_int_equal(filled->retired, retired);
+    assert_int_equal(fill->records, live);
+    assert_int_equal(fill->bytes, live * (LX_RECORD_OVERHEAD + 8));
+    assert_int_equal(fill->expiring, 0);
+    for (uint64_t number = 0; number < FILL_KEYS; number++) {
+        if (filled->slots[number] != 0)
+            assert_at(number, filled->slots[number]);
+        else
+            assert_missing(number);
+    }
+}
+
+static void index_that_is_filled_has_the_last_change_of_every_key(void **state)
+{
+    static struct filled filled;
+    lx_fill fill = {.index = &index_, .log = &log_, .retire = note_retired, .arg = &filled};
+
+    (void)state;
+    fill_at_random(&fill, &filled);
+}
+
+static void index_that_outgrows_its_mapping_while_it_is_filled_is_mapped_anew(void **state)
+{
+    static struct filled filled;
+    lx_fill fill = {.index = &index_, .log = &log_, .retire = note_retired, .arg = &filled};
+    const uint64_t length = atomic_load(&index_.length);
+
+    (void)state;
+    index_.map.size = length; /* as if there were no more address space */
+    fill_at_random(&fill, &filled);
+    assert_true(index_.map.size > length);
 }
 
 static void room_for_more_than_a_segment_holds_moves_every_time(void **state)
@@ -1411,6 +1488,8 @@ int main(void)
         UNIT(model_of_100000_keys_agrees),
         UNIT(directory_deeper_than_a_segment_moves_to_fresh_ones),
         UNIT(index_made_for_its_keys_needs_no_split),
+        UNIT(index_that_is_filled_has_the_last_change_of_every_key),
+        UNIT(index_that_outgrows_its_mapping_while_it_is_filled_is_mapped_anew),
         UNIT(room_for_more_than_a_segment_holds_moves_every_time),
         UNIT(private_index_that_is_full_is_no_space_and_keeps_its_keys),
         UNIT(reader_beside_splits_finds_what_is_there_and_misses_what_is_not),
