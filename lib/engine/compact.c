@@ -40,7 +40,7 @@
 #define CLOSE_TO (UINT64_C(1) << 20)
 #define REPORT_EVERY (UINT64_C(256) << 10)
 #define SLICE (UINT64_C(128) << 10) /* copied under one hold of the writer lock */
-#define SLICES 32                   /* after the last sync but one, so that not too much is left */
+#define SLICES 32                   /* after the last sync but one */
 #define SLACK (UINT64_C(1) << 20)
 #define POLL_NS 2000000u
 #define BUFFER (64u << 10)
@@ -57,8 +57,9 @@ struct copy {
     uint8_t *buffer; /* what belongs before the tail and is not written yet */
     size_t buffered;
     uint64_t behind; /* up to here the system was told to write to the disk */
-    /* Copies to be killed after the last sync: the pages that they are on are all over the file. */
-    bool defer_kills;
+    /* The writer lock is held: copies to be killed are only noted, since the pages that they are on
+     * are all over the file. */
+    bool locked;
     uint64_t *kills;
     size_t kill_count, kill_room;
     bool dropped_expired;
@@ -106,7 +107,7 @@ static int write_out(struct copy *copy)
     int rc = lx_file_write(copy->log.fd, copy->log.name, copy->buffer, copy->buffered, start);
 
     copy->buffered = 0;
-    if (rc == LXDB_OK && copy->tail - copy->behind >= WRITE_BEHIND) {
+    if (rc == LXDB_OK && !copy->locked && copy->tail - copy->behind >= WRITE_BEHIND) {
         lx_file_write_behind(copy->log.fd, copy->behind, copy->tail - copy->behind);
         copy->behind = copy->tail;
     }
@@ -143,7 +144,7 @@ static int kill_old(void *arg, const lx_found *found)
 {
     struct copy *copy = arg;
 
-    if (!copy->defer_kills)
+    if (!copy->locked)
         return lx_log_set_status(&copy->log, found->entry.record, 0);
     if (copy->kill_count == copy->kill_room) {
         size_t room = copy->kill_room == 0 ? 1024 : 2 * copy->kill_room;
@@ -164,6 +165,7 @@ static int kill_deferred(struct copy *copy)
 
     for (size_t i = 0; i < copy->kill_count && rc == LXDB_OK; i++)
         rc = lx_log_set_status(&copy->log, copy->kills[i], 0);
+    copy->kill_count = 0;
     return rc;
 }
 
@@ -495,12 +497,14 @@ static int copy_slice(struct copy *copy, uint64_t *from, lx_limit *limit)
     rc = lx_writer_enter(&writer, LX_TASK_COMPACT, LX_FOR_LOOK);
     if (rc != LXDB_OK)
         return rc;
+    copy->locked = true;
     started = lx_now_ns();
     to = atomic_load(&writer.block->tail);
     if (writer.view->generation != copy->old->generation)
         rc = LX_AGAIN;
     else
         rc = copy_more(copy, *from, to, SLICE, from);
+    copy->locked = false;
     (void)lx_writer_leave(&writer, LXDB_OK);
     lx_sleep_ns((lx_now_ns() - started) / 2);
     return rc;
@@ -532,13 +536,16 @@ static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
             break;
         if (round == 0)
             rc = copy_more(copy, *from, *from + ahead, UINT64_MAX, from);
-        while (rc == LXDB_OK && round > 0 && ahead_of(copy, *from) >= CLOSE_TO / 2)
+        while (rc == LXDB_OK && round > 0 && ahead_of(copy, *from) >= CLOSE_TO / 2) {
             rc = copy_slice(copy, from, limit);
+            if (rc == LXDB_OK)
+                rc = kill_deferred(copy);
+        }
         if (rc != LXDB_OK)
             return rc;
     }
-    /* Under the lock little is left to copy, and little to sync. */
-    copy->defer_kills = true;
+    /* The next sync is under the writer lock. Little is to be left for it: not much to copy, and no
+     * pages all over the file. */
     for (int i = 0; i < SLICES && rc == LXDB_OK && ahead_of(copy, *from) >= SLICE / 2; i++)
         rc = copy_slice(copy, from, limit);
     return rc;
@@ -698,6 +705,7 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
         rc = LX_AGAIN;
         goto out;
     }
+    copy->locked = true;
     tail = atomic_load(&writer.block->tail);
     rc = copy_more(copy, from, tail, UINT64_MAX, &from);
     if (rc == LXDB_OK)
