@@ -9,6 +9,7 @@
 #include "engine/verify.h"
 
 #include "engine/view.h"
+#include "store/fill.h"
 
 #include <stdlib.h>
 
@@ -43,52 +44,55 @@ void lx_report_fill(const lx_scan *scan, lxdb_report *ret_report)
 }
 
 struct count {
-    lx_log *log;
     lx_index index;
-    uint64_t live, live_bytes, dead, without_cause;
+    lx_fill fill;
+    uint64_t dead, without_cause;
     uint64_t killed; /* born live and dead now */
 };
+
+static int count_retired(void *arg, const lx_found *found)
+{
+    struct count *count = arg;
+
+    (void)found;
+    count->dead++;
+    return LXDB_OK;
+}
+
+static void count_begin(struct count *count, lx_log *log)
+{
+    count->index = (lx_index){.fd = -1};
+    count->fill = (lx_fill){
+        .index = &count->index, .log = log, .retire = count_retired, .arg = count};
+    count->dead = count->without_cause = count->killed = 0;
+}
 
 /* Which records the rules leave alive. */
 static int count_event(void *arg, const lx_scan_event *event)
 {
     struct count *count = arg;
-    lx_found found;
-    uint64_t hash;
-    int rc;
+    const lx_record *record = &event->record;
 
     if (event->control.kind != LX_CONTROL_NONE)
         return LXDB_OK;
     if (event->effect != LX_EFFECT_PUT)
         count->dead++;
-    count->killed += event->record.born == 1 && event->record.status == 0;
+    count->killed += record->born == 1 && record->status == 0;
     if (event->effect == LX_EFFECT_NONE)
         return LXDB_OK;
-    hash = lx_index_hash(&count->index, event->record.key, event->record.key_len);
-    rc = lx_index_find(&count->index, count->log, event->record.key, event->record.key_len, hash,
-                       &found);
-    if (rc == LXDB_OK) {
-        count->dead++;
-        count->live--;
-        count->live_bytes -= found.entry.len;
-        if (event->effect == LX_EFFECT_DELETE)
-            lx_index_remove(found.at);
-        else
-            lx_index_replace(found.at, event->slot);
-    } else if (rc != LXDB_NOTFOUND) {
-        return rc;
-    } else if (event->effect == LX_EFFECT_PUT) {
-        rc = lx_index_make_room_for_one(&count->index, count->log, hash);
-        if (rc != LXDB_OK)
-            return rc;
-        if (!lx_index_insert(&count->index, hash, event->slot))
-            return lx_fail(LXDB_NOMEM, "out of memory");
-    }
-    if (event->effect == LX_EFFECT_PUT) {
-        count->live++;
-        count->live_bytes += event->record.off + event->record.len - event->slot;
-    }
-    return LXDB_OK;
+    if (event->effect == LX_EFFECT_DELETE)
+        return lx_fill_remove(&count->fill, record->key, record->key_len);
+    return lx_fill_put(&count->fill, record->key, record->key_len, event->slot,
+                       record->off + record->len - event->slot, event->expiry_ms != 0);
+}
+
+static int count_all(struct count *count, const lx_scan *scan)
+{
+    int rc = lx_index_make(-1, "private index", scan->records, &count->index);
+
+    if (rc == LXDB_OK)
+        rc = lx_scan_walk(scan, LX_HEADER_SIZE, count_event, count);
+    return rc == LXDB_OK ? lx_fill_flush(&count->fill) : rc;
 }
 
 /* Alive by the order of the log, which the index follows, and dead by the status byte. */
@@ -100,7 +104,7 @@ static int cause_event(void *arg, const lx_scan_event *event)
 
     if (event->effect != LX_EFFECT_PUT || event->record.status != 0)
         return LXDB_OK;
-    rc = lx_index_find(&count->index, count->log, event->record.key, event->record.key_len,
+    rc = lx_index_find(&count->index, count->fill.log, event->record.key, event->record.key_len,
                        lx_index_hash(&count->index, event->record.key, event->record.key_len),
                        &found);
     count->without_cause += rc == LXDB_OK && found.entry.off == event->slot;
@@ -109,13 +113,13 @@ static int cause_event(void *arg, const lx_scan_event *event)
 
 int lx_index_by_order(lx_log *log, const lx_scan *scan, lx_index *ret_index)
 {
-    struct count count = {.log = log, .index = {.fd = -1}};
+    struct count count;
     lx_scan by_order = *scan;
-    int rc = lx_index_make(-1, "private index", scan->records, &count.index);
+    int rc;
 
     by_order.ordered = true;
-    if (rc == LXDB_OK)
-        rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, count_event, &count);
+    count_begin(&count, log);
+    rc = count_all(&count, &by_order);
     if (rc == LXDB_OK)
         *ret_index = count.index;
     else
@@ -125,11 +129,13 @@ int lx_index_by_order(lx_log *log, const lx_scan *scan, lx_index *ret_index)
 
 int lx_count_without_cause(lx_log *log, const lx_scan *scan, uint64_t *ret_count)
 {
-    struct count count = {.log = log, .index = {.fd = -1}};
+    struct count count;
     lx_scan by_order = *scan;
-    int rc = lx_index_by_order(log, scan, &count.index);
+    int rc;
 
     by_order.ordered = true;
+    count_begin(&count, log);
+    rc = count_all(&count, &by_order);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&by_order, LX_HEADER_SIZE, cause_event, &count);
     if (rc == LXDB_OK)
@@ -156,7 +162,7 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
     bool watched = progress != NULL && progress->report != NULL;
     uint64_t size = committed != 0 ? committed : atomic_load(&log->length);
     struct watch watch = {progress, size};
-    struct count count = {.log = log, .index = {.fd = -1}};
+    struct count count;
     lx_scan scan = {0};
     lxdb_report report;
     int rc;
@@ -176,9 +182,8 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
         return lx_fail(rc, "%s: called off", log->name);
     if (rc != LXDB_OK)
         return rc;
-    rc = lx_index_make(-1, "private index", scan.records, &count.index);
-    if (rc == LXDB_OK)
-        rc = lx_scan_walk(&scan, LX_HEADER_SIZE, count_event, &count);
+    count_begin(&count, log);
+    rc = count_all(&count, &scan);
     /* beside a writer the cause of a kill may lie behind what is judged */
     if (rc == LXDB_OK && committed == 0 && scan.ordered)
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, cause_event, &count);
@@ -187,9 +192,9 @@ static int judge(lx_log *log, uint64_t committed, const lxdb_progress *progress,
     if (rc == LXDB_OK) {
         lx_report_fill(&scan, &report);
         report.crashed = scan.ordered && committed == 0;
-        report.records_live = count.live;
+        report.records_live = count.fill.records;
         report.records_dead = count.dead;
-        report.live_bytes = count.live_bytes;
+        report.live_bytes = count.fill.bytes;
         report.dead_without_cause = count.without_cause;
         *ret_report = report;
         /* in a closed file a kill without a cause may be another program's way to delete */
