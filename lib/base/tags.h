@@ -42,15 +42,15 @@ static inline uint32_t lx_tags_match(const _Atomic uint64_t words[8], uint64_t h
 static inline uint32_t lx_words_zero(const _Atomic uint64_t words[8])
 {
     const __m128i *pairs = (const __m128i *)(const void *)words;
-    uint32_t mask = 0;
+    __m128i zero = _mm_setzero_si128();
+    __m128i a = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(&pairs[0]), zero),
+                                _mm_cmpeq_epi32(_mm_load_si128(&pairs[1]), zero));
+    __m128i b = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(&pairs[2]), zero),
+                                _mm_cmpeq_epi32(_mm_load_si128(&pairs[3]), zero));
+    /* a byte for each half of a word: all ones where it is zero */
+    __m128i both = _mm_cmpeq_epi16(_mm_packs_epi16(a, b), _mm_set1_epi16(-1));
 
-    for (int i = 0; i < 4; i++) {
-        __m128i halves = _mm_cmpeq_epi32(_mm_load_si128(&pairs[i]), _mm_setzero_si128());
-        __m128i both = _mm_and_si128(halves, _mm_shuffle_epi32(halves, 0xb1));
-
-        mask |= (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(both)) << 2 * i;
-    }
-    return mask;
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(both, zero));
 }
 
 /* Whether one of the words, aligned to 16 bytes, is zero. */

@@ -39,33 +39,6 @@ void lx_record_encode(uint8_t *out, uint8_t status, const void *key, uint32_t ke
     seal(out, lx_record_size(key_len, value_len));
 }
 
-bool lx_record_parse(const uint8_t *data, uint64_t size, uint64_t off, lx_record *ret_record)
-{
-    if (off > size || size - off < LX_RECORD_OVERHEAD + 1)
-        return false;
-
-    const uint8_t *head = data + off;
-    /* Another process may kill the record meanwhile: look at its status once. */
-    uint8_t status = __atomic_load_n(head, __ATOMIC_RELAXED);
-    uint32_t key_len = lx_get16(head + 1);
-    uint32_t value_len = lx_get32(head + 3);
-    uint64_t len = lx_record_size(key_len, value_len);
-
-    if (status > 1 || key_len == 0 || len > size - off)
-        return false;
-    *ret_record = (lx_record){
-        .off = off,
-        .len = len,
-        .key = head + LX_RECORD_HEADER,
-        .value = head + LX_RECORD_HEADER + key_len,
-        .key_len = key_len,
-        .value_len = value_len,
-        .crc = lx_get32(head + len - 4),
-        .status = status,
-    };
-    return true;
-}
-
 /* The CRC that the record has if its status is `status`, whatever that byte is at this moment. */
 static uint32_t crc_with_status(const uint8_t *data, const lx_record *record, uint8_t status)
 {

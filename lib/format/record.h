@@ -23,6 +23,8 @@
 #ifndef LX_FORMAT_RECORD_H
 #define LX_FORMAT_RECORD_H
 
+#include "base/byteorder.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,7 +70,34 @@ void lx_record_encode(uint8_t *out, uint8_t status, const void *key, uint32_t ke
 
 /* Take apart the bytes at `off` of `size` bytes of data: true if status, lengths and size agree.
  * The CRC is not looked at, `born` is not set. Never reads outside [off, size). */
-bool lx_record_parse(const uint8_t *data, uint64_t size, uint64_t off, lx_record *ret_record);
+static inline bool lx_record_parse(const uint8_t *data, uint64_t size, uint64_t off,
+                                   lx_record *ret_record)
+{
+    if (off > size || size - off < LX_RECORD_OVERHEAD + 1)
+        return false;
+
+    const uint8_t *head = data + off;
+    /* Another process may kill the record meanwhile: look at its status once. */
+    uint8_t status = __atomic_load_n(head, __ATOMIC_RELAXED);
+    uint32_t key_len = lx_get16(head + 1);
+    uint32_t value_len = lx_get32(head + 3);
+    uint64_t len = lx_record_size(key_len, value_len);
+
+    if (status > 1 || key_len == 0 || len > size - off)
+        return false;
+    *ret_record = (lx_record){
+        .off = off,
+        .len = len,
+        .key = head + LX_RECORD_HEADER,
+        .value = head + LX_RECORD_HEADER + key_len,
+        .key_len = key_len,
+        .value_len = value_len,
+        .crc = lx_get32(head + len - 4),
+        .status = status,
+    };
+    return true;
+}
+
 /* Check the CRC of a parsed record, with status 1 first, then with 0; a live one must match with 1.
  * True if it is whole; sets `born`. */
 bool lx_record_check(const uint8_t *data, lx_record *record);
