@@ -390,7 +390,7 @@ static int copy_walking(struct copy *copy, uint64_t end)
 {
     const uint8_t *data = copy->old->log.map.base;
     lx_scan_event event;
-    uint64_t group = 0; /* where the GROUP is that gives the next record its expiry */
+    uint64_t group = 0, group_bytes = 0; /* the GROUP that gives the next record its expiry */
     int64_t expiry_ms = 0;
 
     copy->only_live = true;
@@ -399,14 +399,18 @@ static int copy_walking(struct copy *copy, uint64_t end)
         if (!lx_record_parse(data, end, at, &event.record))
             return LXDB_CORRUPT;
         if (event.record.status == 0) {
+            expiry_ms = 0;
             event.record.born = 0;
             event.control = lx_control_parse(&event.record);
-            expiry_ms = 0;
-            if (event.control.kind == LX_CONTROL_GROUP && event.control.count == 1 &&
-                event.control.expiry_ms != 0) {
+            if (event.control.kind == LX_CONTROL_GROUP) {
+                /* unless it is a user's record that looks like one: that was born live */
                 if (!lx_record_check(data, &event.record))
                     return LXDB_CORRUPT;
+                event.control = lx_control_parse(&event.record);
+            }
+            if (event.control.kind == LX_CONTROL_GROUP && event.control.count == 1) {
                 group = at;
+                group_bytes = event.control.bytes;
                 expiry_ms = event.control.expiry_ms;
             }
             int rc = walk_over_dead(copy, &event);
@@ -416,6 +420,8 @@ static int copy_walking(struct copy *copy, uint64_t end)
         }
         if (!lx_record_check(data, &event.record))
             return LXDB_CORRUPT;
+        if (group_bytes != event.record.len)
+            expiry_ms = 0;
         event.slot = expiry_ms != 0 ? group : at;
         event.expiry_ms = expiry_ms;
         expiry_ms = 0;

@@ -296,6 +296,29 @@ static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(v
     check_value(fixture->db, "b", "2");
 }
 
+/* A key and a value as a GROUP of one record of 13 bytes has them, at the start of the log, with an
+ * expiry that has passed. */
+static void put_like_a_group(lxdb *db)
+{
+    uint8_t value[29] = {'G', [8] = HEADER_SIZE, [12] = 1, [20] = 13, [28] = 1};
+
+    assert_ok(lxdb_write(db, "\0lxdb", 5, value, sizeof value));
+}
+
+static void record_like_a_group_gives_no_expiry(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put_like_a_group(fixture->db);
+    put(fixture->db, "a", "1"); /* 13 bytes */
+    assert_ok(lxdb_delete(fixture->db, "\0lxdb", 5));
+    check_keys(fixture->db, "", 0, "a");
+    check_value(fixture->db, "a", "1");
+    assert_ok(lxdb_compact(fixture->db, NULL));
+    check_keys(fixture->db, "", 0, "a");
+    check_value(fixture->db, "a", "1");
+}
+
 static void iteration_behind_a_dead_length_that_leads_astray_shows_everything(void **state)
 {
     struct fixture *fixture = *state;
@@ -472,6 +495,7 @@ int main(void)
         test_in_database(receipt_counts_kills_without_a_cause_alone),
         test_in_database(verify_of_a_closed_database_counts_kills_without_a_cause),
         test_in_database(compaction_behind_a_dead_length_that_leads_astray_keeps_everything),
+        test_in_database(record_like_a_group_gives_no_expiry),
         test_in_database(iteration_behind_a_dead_length_that_leads_astray_shows_everything),
         test_in_database(iteration_of_a_database_with_damage_shows_the_whole_records),
         test_in_database(iteration_believes_no_record_that_a_slot_leads_to_by_damage),
