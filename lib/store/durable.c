@@ -51,21 +51,26 @@ static bool is_durable(const struct lx_control_block *block, uint64_t position)
 }
 
 /* Now and then let the file itself say how far it is durable, so that a crash below is told from
- * damage; on the disk too. */
+ * damage. A sync of a range leaves the page of the header to the kernel; so what was said the last
+ * time is synced here. */
 static int move_watermark(const lx_durable *durable, uint64_t boundary)
 {
     uint64_t now = lx_now_coarse_ms();
     uint64_t last = atomic_load_explicit(&durable->block->watermark_ms, memory_order_relaxed);
+    int rc = LXDB_OK;
 
     /* relaxed: only a session's file may have one. A session ends when all who may write have
      * closed. */
     if (!atomic_load_explicit(&durable->block->session, memory_order_relaxed) ||
         now - last < WATERMARK_EVERY_MS ||
         !atomic_compare_exchange_strong_explicit(&durable->block->watermark_ms, &last, now,
-                                                 memory_order_relaxed, memory_order_relaxed) ||
-        lx_log_set_watermark(durable->log, lx_watermark_encode(boundary)) != LXDB_OK)
+                                                 memory_order_relaxed, memory_order_relaxed))
         return LXDB_OK;
-    return lx_log_sync_range(durable->log, 0, LX_HEADER_SIZE);
+    if (last != 0)
+        rc = lx_log_sync_range(durable->log, 0, LX_HEADER_SIZE);
+    if (rc == LXDB_OK)
+        (void)lx_log_set_watermark(durable->log, lx_watermark_encode(boundary));
+    return rc;
 }
 
 static int sync_failed(const lx_durable *durable)

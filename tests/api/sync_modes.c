@@ -177,7 +177,7 @@ static void none_syncs_nothing_by_itself(void **state)
     assert_false(all_is_durable(fixture->db));
     assert_ok(lxdb_flush(fixture->db));
     assert_true(all_is_durable(fixture->db));
-    assert_int_equal(atomic_load(&syncs), before + 2); /* and that of the watermark */
+    assert_int_equal(atomic_load(&syncs), before + 1);
 }
 
 static void interval_does_not_sync_before_its_time(void **state)

@@ -798,7 +798,6 @@ static void mode_none_has_its_order(void)
     recorded_flush("flush", db,
                    "sync records of data\n"
                    "store watermark in data\n"
-                   "sync records of data\n"
                    "= durable\n");
     recorded_flush("flush with nothing to do", db, "");
     recorded_put("put after a flush", db, "b", false,
@@ -815,7 +814,6 @@ static void mode_none_has_its_order(void)
     recorded_flush("flush after a second", db,
                    "sync records of data\n"
                    "store watermark in data\n"
-                   "sync records of data\n"
                    "= durable\n");
     recorded_close("clean close", db, true,
                    "sync data\n"
@@ -854,7 +852,6 @@ static void mode_full_has_its_order(void)
                  "= tail\n"
                  "sync records of data\n"
                  "store watermark in data\n"
-                 "sync records of data\n"
                  "= durable\n");
     recorded_put("put in mode full", first, "b", true,
                  "store records in data\n"
@@ -885,7 +882,6 @@ static void mode_full_has_its_order(void)
                  "= tail\n"
                  "sync records of data\n"
                  "store watermark in data\n"
-                 "sync records of data\n"
                  "= durable\n");
     second = recorded_open("opening in use", mode_full,
                            "open directory\n"
@@ -941,7 +937,6 @@ static void mode_interval_has_its_order(void)
     recorded_close("close in mode interval", db, true,
                    "sync records of data\n"
                    "store watermark in data\n"
-                   "sync records of data\n"
                    "= durable\n"
                    "sync data\n"
                    "store watermark 0 in data\n"
@@ -1010,7 +1005,6 @@ static void compaction_has_its_order(void)
     recorded_flush("flush after a compaction", db,
                    "sync records of data\n"
                    "store watermark in data\n"
-                   "sync records of data\n"
                    "= durable\n");
     recorded_close("close after a compaction", db, true,
                    "sync data\n"
