@@ -250,6 +250,7 @@ static int find_under_lock(lx_writer *writer, lx_change *change)
     lx_view *view = writer->view;
     int rc;
 
+    change->missed_at = 0; /* from here on the lock may have been let go since */
     if (change->seed != view->index.seed) {
         change->hash = lx_index_hash(&view->index, change->key, change->key_len);
         change->seed = view->index.seed;
@@ -671,6 +672,14 @@ static int first_look(lx_writer *writer, lx_change *change, enum lx_expect expec
     return rc;
 }
 
+/* One more commit that will wait for a sync, under the lock. */
+static void count_awaited(struct lx_control_block *block)
+{
+    uint32_t awaited = atomic_load_explicit(&block->awaited, memory_order_relaxed);
+
+    atomic_store_explicit(&block->awaited, awaited + 1, memory_order_relaxed);
+}
+
 /* After the work under the lock. LX_AGAIN: again. */
 static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_position)
 {
@@ -678,6 +687,8 @@ static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_posit
 
     if (LX_LIKELY(rc == LXDB_OK)) {
         *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
+        if (writer->core->options.sync == LXDB_SYNC_FULL)
+            count_awaited(writer->block);
         atomic_store_explicit(&writer->core->wrote, true, memory_order_relaxed);
         lx_helper_consider(writer->core, writer->block);
         brake_ns = lx_helper_brake_ns(writer->core, writer->block, bytes);

@@ -529,17 +529,22 @@ static uint64_t ahead_of(const struct copy *copy, uint64_t from)
 /* Pass 4. */
 static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
 {
-    int rc;
-
     for (int round = 0;; round++) {
         uint64_t ahead;
+        int rc = lx_log_sync(&copy->log);
 
-        rc = lx_log_sync(&copy->log);
         if (rc != LXDB_OK)
             return rc;
         ahead = ahead_of(copy, *from);
-        if (ahead < CLOSE_TO)
-            break;
+        if (ahead < CLOSE_TO) {
+            /* The next sync is under the writer lock. Little is to be left for it: not much to
+             * copy, and no pages all over the file. */
+            for (int i = 0; i < SLICES && rc == LXDB_OK && ahead_of(copy, *from) >= SLICE / 2; i++)
+                rc = copy_slice(copy, from, limit);
+            ahead = ahead_of(copy, *from);
+            if (rc != LXDB_OK || ahead < CLOSE_TO)
+                return rc;
+        }
         if (round == 0)
             rc = copy_more(copy, *from, *from + ahead, UINT64_MAX, from);
         while (rc == LXDB_OK && round > 0 && ahead_of(copy, *from) >= CLOSE_TO / 2) {
@@ -550,11 +555,6 @@ static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
         if (rc != LXDB_OK)
             return rc;
     }
-    /* The next sync is under the writer lock. Little is to be left for it: not much to copy, and no
-     * pages all over the file. */
-    for (int i = 0; i < SLICES && rc == LXDB_OK && ahead_of(copy, *from) >= SLICE / 2; i++)
-        rc = copy_slice(copy, from, limit);
-    return rc;
 }
 
 /* ---- the switch ------------------------------------------------------------------------------ */

@@ -205,7 +205,8 @@ static int add_put(void *arg, const lx_scan_event *event)
     if (found.entry.off != event->slot)
         return LXDB_OK;
     hash = lx_index_hash(&adding->cut->view->index, event->record.key, event->record.key_len);
-    return add_slot(adding->cut, event->slot, (uint16_t)(hash >> LX_SLOT_OFFSET_BITS));
+    return add_slot(adding->cut, event->slot,
+                    adding->cut->walked ? 0 : (uint16_t)(hash >> LX_SLOT_OFFSET_BITS));
 }
 
 /* Leave out what the stretch changed. */
@@ -369,7 +370,8 @@ static bool walk_log(lx_cut *cut, uint64_t end)
         size = lx_record_size(key_len, lx_get32(data + at + 3));
         if (LX_UNLIKELY(status > 1 || key_len == 0 || size > end - at))
             return false;
-        __builtin_prefetch(data + at + AHEAD * size); /* many records are of one size */
+        /* many records are of one size; a number, for it may be no place in the file */
+        __builtin_prefetch((const void *)((uintptr_t)data + at + AHEAD * size));
         if (LX_UNLIKELY(status == 0)) {
             group = at;
             group_for = gives_expiry_to(data, end, at);

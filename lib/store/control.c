@@ -26,7 +26,7 @@ uint64_t lx_layout_signature(void)
         offsetof(struct lx_control_block, tail),
         offsetof(struct lx_control_block, durable),
         offsetof(struct lx_control_block, unsteppable),
-        offsetof(struct lx_control_block, synced_commits),
+        offsetof(struct lx_control_block, awaited),
         sizeof(struct lx_segment),
         offsetof(struct lx_segment, buckets),
         offsetof(struct lx_segment, homes),

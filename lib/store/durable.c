@@ -89,14 +89,14 @@ static void gather(struct lx_control_block *block, uint64_t position)
 {
     /* relaxed: hints, all of them; the difference may wrap */
     uint32_t group = atomic_load_explicit(&block->group, memory_order_relaxed);
-    uint32_t since = atomic_load_explicit(&block->synced_commits, memory_order_relaxed);
+    uint32_t since = atomic_load_explicit(&block->synced, memory_order_relaxed);
     uint64_t usual = atomic_load_explicit(&block->sync_ns, memory_order_relaxed);
     uint64_t until;
 
     if (group < 2)
         return;
     until = lx_now_ns() + (usual < GATHER_MAX_NS / 2 ? 2 * usual : GATHER_MAX_NS);
-    while ((uint32_t)atomic_load_explicit(&block->commits, memory_order_relaxed) - since < group &&
+    while (atomic_load_explicit(&block->awaited, memory_order_relaxed) - since < group &&
            !is_durable(block, position) && lx_now_ns() < until)
         lx_yield();
 }
@@ -107,7 +107,7 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     struct lx_control_block *block = durable->block;
     uint64_t base = block->base;
     uint64_t from, boundary, started, took, usual;
-    uint32_t commits, carried;
+    uint32_t awaited, carried;
     int rc;
 
     gather(block, position);
@@ -116,7 +116,10 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     from = atomic_load_explicit(&block->durable, memory_order_acquire);
     if (from >= position)
         return LXDB_OK;
-    commits = (uint32_t)atomic_load_explicit(&block->commits, memory_order_relaxed);
+    rc = lx_poison_check(durable->file, durable->log->name);
+    if (rc != LXDB_OK)
+        return rc;
+    awaited = atomic_load_explicit(&block->awaited, memory_order_relaxed);
     /* acquire: the bytes before it are those that the sync writes; pairs with commit's release */
     boundary = atomic_load_explicit(&block->tail, memory_order_acquire);
     atomic_thread_fence(memory_order_acquire); /* the words of the block before its generation */
@@ -129,6 +132,10 @@ static int sync_now(const lx_durable *durable, uint64_t position)
         rc = move_watermark(durable, boundary);
     if (rc != LXDB_OK)
         return sync_failed(durable);
+    /* Of two syncs at a time the kernel may tell a failure to one alone. */
+    rc = lx_poison_check(durable->file, durable->log->name);
+    if (rc != LXDB_OK)
+        return rc;
     /* If compactions have given the block to a later generation meanwhile, its `durable` is past
      * this already. */
     raise_durable(block, base + boundary);
@@ -136,9 +143,9 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     atomic_store_explicit(&block->sync_ns, usual ? (7 * usual + took) / 8 : took,
                           memory_order_relaxed);
     atomic_fetch_add_explicit(&block->syncs, 1, memory_order_relaxed);
-    carried = commits - atomic_load_explicit(&block->synced_commits, memory_order_relaxed);
+    carried = awaited - atomic_load_explicit(&block->synced, memory_order_relaxed);
     atomic_store_explicit(&block->group, carried, memory_order_relaxed);
-    atomic_store_explicit(&block->synced_commits, commits, memory_order_relaxed);
+    atomic_store_explicit(&block->synced, awaited, memory_order_relaxed);
     return LXDB_OK;
 }
 

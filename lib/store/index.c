@@ -9,6 +9,7 @@
 #define RESERVE_MIN (UINT64_C(64) << 20) /* address space, not memory */
 #define CHUNK_MIN 16u                    /* segments that a growing file gets at once */
 #define CHUNK_MAX 4096u
+#define POPULATE_MAX (UINT64_C(64) << 20) /* of a new index, at once */
 
 /* ---- readers --------------------------------------------------------------------------------- */
 
@@ -459,8 +460,10 @@ int lx_index_make(int fd, const char *name, uint64_t records, lx_index *ret_inde
     index.head->segments = segments;
     atomic_store_explicit(&index.head->directory, (uint64_t)depth << 40 | 1, memory_order_relaxed);
     entries = lx_directory_entries(&index, 1);
-    if (depth != 0) /* all of it will be used */
-        lx_map_populate(&index.map, segments * LX_SEGMENT_SIZE);
+    if (depth != 0) /* all of it will be used, unless most of the records are dead */
+        lx_map_populate(&index.map, segments * LX_SEGMENT_SIZE < POPULATE_MAX
+                                        ? segments * LX_SEGMENT_SIZE
+                                        : POPULATE_MAX);
     for (uint64_t i = 0; i < count; i++) {
         lx_index_segment(&index, 1 + directory + i)->base = depth;
         atomic_store_explicit(&entries[i], (uint64_t)depth << 56 | (1 + directory + i),

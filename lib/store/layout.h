@@ -132,14 +132,15 @@ struct lx_control_block {
     _Atomic uint64_t watermark_ms; /* when the watermark was stored last */
     _Atomic uint32_t sync_seq;     /* grows after every sync; what waiters sleep on */
     _Atomic uint32_t unsteppable;  /* 1: to be compacted before its first write */
-    /* Commits that the last sync carried, and `commits` (its low half) when it began: hints for the
-     * next one, which a death or damage may leave as anything. */
+    /* Of the commits that wait for a sync: how many the last sync carried, and `awaited` when it
+     * began. Hints for the next one, which a death or damage may leave as anything. */
     _Atomic uint32_t group;
-    _Atomic uint32_t synced_commits;
-    /* What a commit reads. Written under the writer lock, when the file grows. */
+    _Atomic uint32_t synced;
+    /* What a commit reads. Written under the writer lock. */
     _Atomic uint64_t allocated; /* size of the data file; zeros from the tail on */
     _Atomic uint64_t
         touched; /* up to here the pages behind the tail are in the page cache; a hint */
+    _Atomic uint32_t awaited; /* commits that wait for a sync; wraps, a hint */
 };
 
 struct lx_control_file {

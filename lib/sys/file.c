@@ -3,6 +3,7 @@
 #include "sys/file.h"
 
 #include "sys/fds.h"
+#include "sys/host.h"
 #include "sys/io.h"
 
 #include <errno.h>
@@ -695,7 +696,10 @@ int lx_file_write(int fd, const char *name, const void *buf, size_t len, uint64_
 
 void lx_file_write_behind(int fd, uint64_t off, uint64_t len)
 {
+    int state = lx_cancel_off(); /* it is a cancellation point */
+
     (void)sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    lx_cancel_restore(state);
 }
 
 int lx_file_truncate(int fd, const char *name, uint64_t size)

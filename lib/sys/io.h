@@ -11,8 +11,8 @@
  *     standard streams, what some code prints must not end up in a database.
  *   - close is called once, whatever it says: the descriptor is gone.
  *
- * Reading facts about the host (sys/host.h, mount tables) and locks (sys/ofd.h) do not go through
- * it.
+ * Reading facts about the host (sys/host.h, mount tables), locks (sys/ofd.h) and the hint of
+ * lx_file_write_behind() do not go through it.
  */
 #ifndef LX_SYS_IO_H
 #define LX_SYS_IO_H

@@ -403,18 +403,18 @@ static void leader_that_is_slower_than_the_limit_leaves_it_pending(void **state)
 static void start_gathering(uint32_t group, uint64_t sync_ns)
 {
     clock_ns = 1;
-    block->commits = block->synced_commits = UINT32_MAX;
+    block->awaited = block->synced = UINT32_MAX;
     block->group = group;
     block->sync_ns = sync_ns;
 }
 
 static void another_commits(void)
 {
-    block->commits++;
+    block->awaited++;
     block->tail += 10;
 }
 
-/* The tail is read after that, and what wraps around in the low half of `commits` does not harm. */
+/* The tail is read after that, and what wraps around does not harm. */
 static void leader_waits_for_as_many_commits_as_the_last_sync_carried(void **state)
 {
     (void)state;
@@ -426,14 +426,14 @@ static void leader_waits_for_as_many_commits_as_the_last_sync_carried(void **sta
     assert_int_equal(synced_to, TAIL + 30);
     assert_int_equal(block->durable, BASE + TAIL + 30);
     assert_int_equal(block->group, 3);
-    assert_int_equal(block->synced_commits, 2);
+    assert_int_equal(block->synced, 2);
 }
 
 static void leader_waits_for_those_who_are_gone_twice_a_sync_and_once(void **state)
 {
     (void)state;
     start_gathering(2, 40 * YIELD_NS);
-    block->commits++; /* its own */
+    block->awaited++; /* its own */
     assert_int_equal(wait_for(BASE + TAIL, LONG_MS), LXDB_OK);
     assert_int_equal(yields, 80);
     assert_int_equal(syncs, 1);
