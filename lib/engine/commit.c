@@ -250,7 +250,7 @@ static int find_under_lock(lx_writer *writer, lx_change *change)
     lx_view *view = writer->view;
     int rc;
 
-    change->missed_at = 0; /* from here on the lock may have been let go since */
+    change->missed_at = 0; /* it stands for one hold of the lock, in which nothing failed */
     if (change->seed != view->index.seed) {
         change->hash = lx_index_hash(&view->index, change->key, change->key_len);
         change->seed = view->index.seed;

@@ -281,16 +281,22 @@ static void verify_of_a_closed_database_counts_kills_without_a_cause(void **stat
     assert_int_equal(report.records_live, 1);
 }
 
-static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(void **state)
+/* The length of the first record, which is dead, leads over `b` and `c` to `d`. */
+static void put_behind_a_dead_length(const struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
-
     put(fixture->db, "a", "1"); /* 13 bytes each */
     put(fixture->db, "b", "2");
     put(fixture->db, "c", "3");
     put(fixture->db, "d", "4");
     put(fixture->db, "a", "5");
-    patch(fixture->path, HEADER_SIZE + 6, "\x1b", 1); /* over `b` and `c`, to `d` */
+    patch(fixture->path, HEADER_SIZE + 6, "\x1b", 1);
+}
+
+static void compaction_behind_a_dead_length_that_leads_astray_keeps_everything(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put_behind_a_dead_length(fixture);
     assert_ok(lxdb_compact(fixture->db, NULL));
     check_keys(fixture->db, "", 0, "b c d a");
     check_value(fixture->db, "b", "2");
@@ -323,12 +329,7 @@ static void iteration_behind_a_dead_length_that_leads_astray_shows_everything(vo
 {
     struct fixture *fixture = *state;
 
-    put(fixture->db, "a", "1"); /* 13 bytes each */
-    put(fixture->db, "b", "2");
-    put(fixture->db, "c", "3");
-    put(fixture->db, "d", "4");
-    put(fixture->db, "a", "5");
-    patch(fixture->path, HEADER_SIZE + 6, "\x1b", 1); /* over `b` and `c`, to `d` */
+    put_behind_a_dead_length(fixture);
     check_keys(fixture->db, "", 0, "b c d a");
     patch(fixture->path, HEADER_SIZE + 6, "\x1c", 1); /* into `d` */
     check_keys(fixture->db, "", 0, "b c d a");

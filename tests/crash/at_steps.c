@@ -408,30 +408,26 @@ static void iteration_beside_a_stopped_publisher_has_the_whole_batch(void **stat
     let_go(publisher);
 }
 
-static void iteration_beside_a_writer_stopped_before_it_publishes_has_none_of_a_batch(void **state)
+static void check_none_of_a_batch_at(const struct fixture *fixture, const char *step)
 {
-    struct fixture *fixture = *state;
     pid_t publisher;
     unsigned n;
 
     assert_ok(commit_batch(fixture->db, "a"));
-    publisher = stop_at(fixture, commit_b, "commit-committed", 1);
+    publisher = stop_at(fixture, commit_b, step, 1);
     assert_int_equal(iterate(fixture->db, &n), 'a');
     assert_int_equal(n, KEYS);
     let_go(publisher);
 }
 
+static void iteration_beside_a_writer_stopped_before_it_publishes_has_none_of_a_batch(void **state)
+{
+    check_none_of_a_batch_at(*state, "commit-committed");
+}
+
 static void iteration_beside_a_writer_stopped_after_its_kills_has_what_it_killed(void **state)
 {
-    struct fixture *fixture = *state;
-    pid_t publisher;
-    unsigned n;
-
-    assert_ok(commit_batch(fixture->db, "a"));
-    publisher = stop_at(fixture, commit_b, "commit-killed", 1);
-    assert_int_equal(iterate(fixture->db, &n), 'a');
-    assert_int_equal(n, KEYS);
-    let_go(publisher);
+    check_none_of_a_batch_at(*state, "commit-killed");
 }
 
 /* ---- Compactions in the middle of something -------------------------------------------------- */
