@@ -474,6 +474,8 @@ void lxdb_batch_abort(lxdb_batch *batch)
 
 /* ---- reading through ------------------------------------------------------------------------- */
 
+#define AHEAD 8u /* records that an iterator fetches before it comes to them */
+
 struct lxdb_iter {
     lx_cut cut;
     size_t next;
@@ -527,9 +529,13 @@ static int next_entry(lxdb_iter *iter, lx_entry *ret_entry)
     if (cut->epoch != lx_fork_epoch)
         return lx_fail(LXDB_CLOSED, "an iterator does not cross fork: open one in the child");
     while (iter->next < cut->count) {
+        bool reverse = iter->flags & LXDB_ITER_REVERSE;
         size_t i = iter->next++;
-        int rc = lx_cut_entry(cut, iter->flags & LXDB_ITER_REVERSE ? cut->count - 1 - i : i,
-                              ret_entry);
+        int rc;
+
+        if (i + AHEAD < cut->count)
+            lx_cut_prefetch(cut, reverse ? cut->count - 1 - i - AHEAD : i + AHEAD);
+        rc = lx_cut_entry(cut, reverse ? cut->count - 1 - i : i, ret_entry);
 
         if (rc != LXDB_OK)
             return rc;

@@ -292,6 +292,8 @@ int lx_cut_take(lx_core *core, lx_cut *ret_cut);
 int lx_cut_advance(lx_cut *cut, uint64_t to);
 /* What its slot `i` leads to. LXDB_CORRUPT, with a sentence: to no record of the slot's key. */
 int lx_cut_entry(const lx_cut *cut, size_t i, lx_entry *ret_entry);
+/* Fetch what it leads to, before it is asked for. */
+void lx_cut_prefetch(const lx_cut *cut, size_t i);
 void lx_cut_free(lx_cut *cut);
 
 /* ---- compact.c, helper.c --------------------------------------------------------------------- */

@@ -14,10 +14,11 @@
  *
  * Step 2 walks the log, record by record, and takes what its status byte calls alive, if the log
  * has no damage, its status bytes are known to agree with its order, and not too much of it is
- * dead: that is several times faster than the other way, and has the order. A commit kills what it
- * replaces before it is visible in the index, so in step 3 the versions that the index still has of
- * its keys are added: they may have been passed over as dead. A walk that does not find as many
- * records as are counted was led astray, and the other way is taken.
+ * dead: that is several times faster than the other way, and has the order. If too much of the
+ * whole log is, it may be little from the oldest record on that the index leads to. A commit kills
+ * what it replaces before it is visible in the index, so in step 3 the versions that the index
+ * still has of its keys are added: they may have been passed over as dead. A walk that does not
+ * find as many records as are counted was led astray, and the other way is taken.
  *
  * Else it copies every slot of the index that leads below I0. A get compares the key of what a slot
  * leads to. Here the tag of the slot is compared with the hash of that key, so that a damaged slot
@@ -30,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The log is walked if it is no longer than WALK_TIMES its live bytes and WALK_ANYWAY. */
+/* So much of the log is walked at most: WALK_TIMES its live bytes, and WALK_ANYWAY. */
 #define WALK_TIMES 4u
 #define WALK_ANYWAY (UINT64_C(16) << 10)
 #define AHEAD 8u
@@ -97,6 +98,11 @@ int lx_cut_entry(const lx_cut *cut, size_t i, lx_entry *ret_entry)
     if (rc == LXDB_OK)
         *ret_entry = entry;
     return rc;
+}
+
+void lx_cut_prefetch(const lx_cut *cut, size_t i)
+{
+    lx_log_prefetch(&cut->view->log, offset_of(cut->slots[i]));
 }
 
 /* By offset, with as many passes as the largest offset has 11-bit digits. */
@@ -352,13 +358,13 @@ static uint64_t gives_expiry_to(const uint8_t *data, uint64_t end, uint64_t at)
 }
 
 /* Step 2 by the log. False: lengths lead nowhere, or there is no memory. */
-static bool walk_log(lx_cut *cut, uint64_t end)
+static bool walk_log(lx_cut *cut, uint64_t from, uint64_t end)
 {
     const uint8_t *data = cut->view->log.map.base;
     uint64_t group = 0, group_for = 0; /* the GROUP just passed, and the size that fits it */
     uint64_t size;
 
-    for (uint64_t at = LX_HEADER_SIZE; at < end; at += size) {
+    for (uint64_t at = from; at < end; at += size) {
         uint32_t key_len;
         uint8_t status;
 
@@ -384,21 +390,39 @@ static bool walk_log(lx_cut *cut, uint64_t end)
     return true;
 }
 
+/* Where the oldest record lies of those that were collected. */
+static uint64_t oldest(const lx_cut *cut, uint64_t end)
+{
+    uint64_t least = end;
+
+    for (size_t i = 0; i < cut->count; i++)
+        if (offset_of(cut->slots[i]) < least)
+            least = offset_of(cut->slots[i]);
+    return least;
+}
+
 /* Step 2. */
 static int collect(lx_cut *cut, const struct lx_standing *standing, bool may_walk)
 {
     uint64_t end = standing->indexed;
+    uint64_t most = end / (LX_RECORD_OVERHEAD + 1); /* shorter no record is */
+    uint64_t room = standing->records < most ? standing->records : most;
+    uint64_t stretch = WALK_TIMES * (standing->bytes < end ? standing->bytes : end) + WALK_ANYWAY;
+    uint64_t from = LX_HEADER_SIZE;
+    int rc = more_slots(cut, (size_t)room + 1);
 
-    if (may_walk && standing->walkable && end / WALK_TIMES <= standing->bytes + WALK_ANYWAY) {
-        uint64_t most = end / (LX_RECORD_OVERHEAD + 1); /* shorter no record is */
-        uint64_t room = standing->records < most ? standing->records : most;
-
-        if (more_slots(cut, (size_t)room + 1) == LXDB_OK && walk_log(cut, end)) {
-            cut->walked = true;
-            return LXDB_OK;
-        }
-        cut->count = 0;
+    may_walk = may_walk && standing->walkable;
+    if (rc == LXDB_OK && !(may_walk && end - from <= stretch)) {
+        rc = lx_index_each(&cut->view->index, end, add_slot, cut);
+        from = oldest(cut, end);
     }
+    if (rc != LXDB_OK || !may_walk || end - from > stretch)
+        return rc;
+    cut->count = 0;
+    cut->walked = walk_log(cut, from, end);
+    if (cut->walked)
+        return LXDB_OK;
+    cut->count = 0;
     return lx_index_each(&cut->view->index, end, add_slot, cut);
 }
 

@@ -430,6 +430,26 @@ static void iteration_beside_a_writer_stopped_after_its_kills_has_what_it_killed
     check_none_of_a_batch_at(*state, "commit-killed");
 }
 
+static void
+iteration_of_a_mostly_dead_log_beside_a_stopped_writer_begins_at_the_oldest(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned oldest = KEYS, n;
+    pid_t publisher;
+
+    for (unsigned i = 0; i < 100; i++)
+        assert_ok(commit_batch(fixture->db, "c"));
+    assert_ok(lxdb_write(fixture->db, &oldest, sizeof oldest, "a", 1));
+    assert_ok(commit_batch(fixture->db, "a"));
+    publisher = stop_at(fixture, commit_b, "commit-killed", 1);
+    assert_int_equal(iterate(fixture->db, &n), 'a');
+    assert_int_equal(n, KEYS + 1);
+    let_go(publisher);
+    assert_ok(commit_batch(fixture->db, "a"));
+    assert_int_equal(iterate(fixture->db, &n), 'a');
+    assert_int_equal(n, KEYS + 1);
+}
+
 /* ---- Compactions in the middle of something -------------------------------------------------- */
 
 static lxdb *interloper; /* what realloc() does something with, once; NULL: nothing */
@@ -951,6 +971,8 @@ int main(void)
                  iteration_beside_a_writer_stopped_before_it_publishes_has_none_of_a_batch),
         ended_in(fresh_database,
                  iteration_beside_a_writer_stopped_after_its_kills_has_what_it_killed),
+        ended_in(fresh_database,
+                 iteration_of_a_mostly_dead_log_beside_a_stopped_writer_begins_at_the_oldest),
         ended_in(fresh_database, iteration_beside_two_compactions_is_of_one_instant),
         ended_in(fresh_database, read_under_way_keeps_its_generation_through_compactions),
         ended_in(fresh_database,

@@ -161,6 +161,7 @@ SEEDED_PATCHES = \
 	tests/seeded/view_freed_without_grace.patch \
 	tests/seeded/views_do_not_lock_the_data.patch \
 	tests/seeded/waiters_are_forgotten.patch \
+	tests/seeded/walk_begins_behind_the_oldest.patch \
 	tests/seeded/walk_is_not_counted.patch \
 	tests/seeded/watermark_beyond_the_file_is_believed.patch \
 	tests/seeded/watermark_is_rounded_up.patch \
