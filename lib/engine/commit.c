@@ -334,11 +334,7 @@ static int secure_log(lx_writer *writer, uint64_t size, bool only_deletes)
         set_relaxed(&block->touched,
                     lx_log_touch(log, touched > tail ? touched : tail, least,
                                  atomic_load_explicit(&block->allocated, memory_order_relaxed)));
-    rc = lx_log_reach(log, least);
-    if (rc == LXDB_CORRUPT)
-        return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
-                       writer->core->place.path);
-    return rc;
+    return lx_log_reach(log, least);
 }
 
 /* Room in the index for a single change, whose key is looked up again if it may have moved. */

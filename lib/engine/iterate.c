@@ -161,25 +161,20 @@ struct changed {
 static int note_changed(void *arg, const lx_scan_event *event)
 {
     struct changed *changed = arg;
-    uint64_t hash, slot;
+    uint64_t slot;
     lx_found found;
     int rc;
 
     if (event->effect == LX_EFFECT_NONE)
         return LXDB_OK;
     slot = event->effect == LX_EFFECT_PUT ? event->slot : event->record.off;
-    hash = lx_index_hash(&changed->last, event->record.key, event->record.key_len);
-    rc = lx_index_find(&changed->last, changed->log, event->record.key, event->record.key_len, hash,
-                       &found);
-    if (rc == LXDB_OK) {
-        lx_index_replace(found.at, slot);
-        return LXDB_OK;
-    }
-    if (rc == LXDB_NOTFOUND)
-        rc = lx_index_make_room_for_one(&changed->last, changed->log, hash);
-    if (rc == LXDB_OK && !lx_index_insert(&changed->last, hash, slot))
-        rc = lx_fail(LXDB_NOMEM, "out of memory");
-    return rc;
+    rc = lx_index_add(&changed->last, changed->log, event->record.key, event->record.key_len,
+                      lx_index_hash(&changed->last, event->record.key, event->record.key_len), slot,
+                      &found);
+    if (rc != LXDB_EXISTS)
+        return rc;
+    lx_index_replace(found.at, slot);
+    return LXDB_OK;
 }
 
 static int count_event(void *arg, const lx_scan_event *event)
@@ -237,12 +232,6 @@ static int drop_changed(lx_cut *cut, struct changed *changed)
     return LXDB_OK;
 }
 
-static int cut_from_outside(const lx_log *log)
-{
-    return lx_fail(LXDB_CORRUPT, "%s: the file is shorter than its log: it was cut from outside",
-                   log->name);
-}
-
 int lx_cut_advance(lx_cut *cut, uint64_t to)
 {
     lx_log *log = &cut->view->log;
@@ -256,8 +245,6 @@ int lx_cut_advance(lx_cut *cut, uint64_t to)
     if (to <= cut->end)
         return LXDB_OK;
     rc = lx_log_reach(log, to);
-    if (rc == LXDB_CORRUPT)
-        return cut_from_outside(log);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, cut->end, count_event, &events);
     if (rc == LXDB_OK)
@@ -444,8 +431,6 @@ static int take(lx_cut *cut, bool may_walk)
         return rc;
     start = cut->end = standing.indexed;
     rc = lx_log_reach(&view->log, start);
-    if (rc == LXDB_CORRUPT)
-        return cut_from_outside(&view->log);
     if (rc == LXDB_OK)
         rc = collect(cut, &standing, may_walk);
     if (rc != LXDB_OK)

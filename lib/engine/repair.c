@@ -84,9 +84,6 @@ int lx_replay(lx_view *view, uint64_t from, uint64_t to)
     if (from >= to)
         return LXDB_OK;
     rc = lx_log_reach(&view->log, to);
-    if (rc == LXDB_CORRUPT)
-        return lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
-                       view->log.name);
     if (rc == LXDB_OK)
         rc = lx_scan_walk(&scan, from, replay_event, &replay);
     if (rc == LXDB_OK && replay.begun)

@@ -49,18 +49,19 @@ static int note(struct agree *agree, lx_index *index, const lx_record *record, u
 {
     uint64_t hash = lx_index_hash(index, record->key, record->key_len);
     lx_found found;
-    int rc = lx_index_find(index, &agree->view->log, record->key, record->key_len, hash, &found);
+    int rc;
 
-    if (rc == LXDB_OK && off != 0)
-        lx_index_replace(found.at, off);
-    else if (rc == LXDB_OK)
-        lx_index_remove(found.at);
-    if (rc != LXDB_NOTFOUND || off == 0)
+    if (off == 0) {
+        rc = lx_index_find(index, &agree->view->log, record->key, record->key_len, hash, &found);
+        if (rc == LXDB_OK)
+            lx_index_remove(found.at);
         return rc == LXDB_NOTFOUND ? LXDB_OK : rc;
-    rc = lx_index_make_room_for_one(index, &agree->view->log, hash);
-    if (rc == LXDB_OK && !lx_index_insert(index, hash, off))
-        rc = lx_fail(LXDB_NOMEM, "out of memory");
-    return rc;
+    }
+    rc = lx_index_add(index, &agree->view->log, record->key, record->key_len, hash, off, &found);
+    if (rc != LXDB_EXISTS)
+        return rc;
+    lx_index_replace(found.at, off);
+    return LXDB_OK;
 }
 
 static int note_record(void *arg, const lx_scan_event *event)

@@ -9,8 +9,9 @@
 #define CHUNK_MIN (UINT64_C(256) << 10)
 #define CHUNK_MAX (UINT64_C(64) << 20)
 #define RESERVE_MIN (UINT64_C(256) << 20) /* address space, not memory */
-#define TOUCH_STEP (128u << 10)
-#define PAD_MAX (UINT64_C(1) << 31) /* one PAD record; longer ranges take several */
+#define PAD_MAX (UINT64_C(1) << 31)       /* one PAD record; longer ranges take several */
+/* Written at once, a step becomes one folio; larger ones may take the kernel many times as long. */
+#define TOUCH_STEP (32u << 10)
 
 int lx_log_open(int fd, const char *name, bool writable, lx_log *ret_log)
 {
@@ -44,7 +45,8 @@ void lx_log_close(lx_log *log)
     log->fd = -1;
 }
 
-int lx_log_reach(lx_log *log, uint64_t need)
+/* Without a sentence: who asks for what a length says does not know yet that it is damage. */
+static int reach(lx_log *log, uint64_t need)
 {
     uint64_t length = atomic_load_explicit(&log->length, memory_order_relaxed);
     lx_file_info info;
@@ -66,16 +68,26 @@ int lx_log_reach(lx_log *log, uint64_t need)
     return need <= size ? LXDB_OK : LX_AGAIN;
 }
 
+int lx_log_reach(lx_log *log, uint64_t need)
+{
+    int rc = reach(log, need);
+
+    return rc == LXDB_CORRUPT
+               ? lx_fail(rc, "%s: the file is shorter than its log: it was cut from outside",
+                         log->name)
+               : rc;
+}
+
 /* Parse at `off`, with the length of the file looked up again before anything is called damage. */
 static int parse(lx_log *log, uint64_t off, lx_record *ret_record)
 {
-    int rc = lx_log_reach(log, off > UINT64_MAX - LX_RECORD_HEADER ? off : off + LX_RECORD_HEADER);
+    int rc = reach(log, off > UINT64_MAX - LX_RECORD_HEADER ? off : off + LX_RECORD_HEADER);
 
     if (rc != LXDB_OK)
         return rc;
     uint32_t k = lx_get16(log->map.base + off + 1);
     uint32_t v = lx_get32(log->map.base + off + 3);
-    rc = lx_log_reach(log, off + lx_record_size(k, v));
+    rc = reach(log, off + lx_record_size(k, v));
     if (rc != LXDB_OK)
         return rc;
     if (!lx_record_parse(log->map.base, atomic_load_explicit(&log->length, memory_order_relaxed),

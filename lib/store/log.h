@@ -51,7 +51,7 @@ int lx_log_open(int fd, const char *name, bool writable, lx_log *ret_log);
 void lx_log_close(lx_log *log); /* a zeroed log is fine */
 
 /* Make `length` at least `need` if the file has grown so far. LX_AGAIN: the mapping is too small;
- * LXDB_CORRUPT (without a sentence): the file is shorter. */
+ * LXDB_CORRUPT: the file is shorter. */
 int lx_log_reach(lx_log *log, uint64_t need);
 
 static inline uint64_t lx_word_at(const uint8_t *p)
