@@ -340,7 +340,7 @@ LXDB_EXPORT void lxdb_iter_close(lxdb_iter *iter);
  * expire) or of the namespace (linear time). */
 LXDB_EXPORT int lxdb_count(lxdb *db, uint64_t *ret_count);
 /* Remove every key of the database (its root and all namespaces) or of the namespace, as one batch.
- * `ret_deleted` may be NULL. */
+ * `ret_deleted` may be NULL; keys whose time had passed are not in its count. */
 LXDB_EXPORT int lxdb_clear(lxdb *db, uint64_t *ret_deleted);
 
 typedef struct lxdb_namespace_info {

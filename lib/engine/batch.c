@@ -392,8 +392,8 @@ struct clear {
     size_t prefix_len;
     bool only_expired;
     lx_cut cut;
-    uint8_t *arena; /* heads and CRCs of the markers cannot be shared: each is encoded here */
-    uint64_t deleted;
+    uint8_t *arena;   /* heads and CRCs of the markers cannot be shared: each is encoded here */
+    uint64_t deleted; /* of those that showed: not what had expired */
 };
 
 static void free_clear_work(struct clear *clear)
@@ -409,6 +409,7 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
 {
     size_t n = 0, at = 0, bytes = 0;
 
+    clear->deleted = 0;
     for (size_t i = 0; i < clear->cut.count; i++) { /* keep those with the prefix, and add up */
         lx_entry entry;
         int rc = lx_cut_entry(&clear->cut, i, &entry);
@@ -422,6 +423,7 @@ static int make_markers(struct clear *clear, const lx_writer *writer, size_t *re
         if (clear->only_expired && !lx_expired(entry.expiry_ms))
             continue;
         clear->cut.slots[n++] = clear->cut.slots[i];
+        clear->deleted += !lx_expired(entry.expiry_ms);
         bytes += LX_RECORD_OVERHEAD + entry.key_len;
     }
     clear->cut.count = n;
@@ -497,10 +499,8 @@ static int prepare_clear(lx_many *many, lx_writer *writer, size_t *ret_n)
         rc = lx_change_find(writer, &many->changes[0]);
     if (rc == LXDB_OK)
         rc = lx_commit_secure(writer, many->changes, n, order);
-    if (rc == LXDB_OK) {
-        clear->deleted = n;
+    if (rc == LXDB_OK)
         *ret_n = n;
-    }
 out:
     free(order);
     free(spare);

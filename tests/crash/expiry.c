@@ -161,6 +161,19 @@ static void changes_of_an_expired_key_are_those_of_a_missing_one(void **state)
     check_count(fixture->db, 2);
 }
 
+static void clear_does_not_count_what_has_expired(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t deleted = 0;
+
+    put(fixture->db, "other", "1");
+    leave_committed_put(fixture, PAST_MS);
+    put(fixture->db, "another", "1");
+    assert_ok(lxdb_clear(fixture->db, &deleted));
+    assert_int_equal(deleted, 2);
+    check_count(fixture->db, 0);
+}
+
 static void replay_of_a_put_that_has_not_expired_shows_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -181,6 +194,7 @@ int main(void)
         test_in_directory(compaction_again_keeps_the_expiry),
         test_in_database(replay_of_a_put_keeps_its_expiry),
         test_in_database(changes_of_an_expired_key_are_those_of_a_missing_one),
+        test_in_database(clear_does_not_count_what_has_expired),
         test_in_database(replay_of_a_put_that_has_not_expired_shows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
