@@ -620,8 +620,8 @@ int lx_wait_durable(lx_core *core, uint64_t position, lx_limit *limit)
 
         if (rc != LXDB_OK)
             return rc;
-        durable = (lx_durable){core->control, view->block, view->generation, core->self.identity,
-                               &view->log};
+        durable = (lx_durable){core->control,       view->block, view->generation,
+                               core->self.identity, &view->log,  &core->syncing};
         rc = lx_durable_wait(&durable, position, limit);
         lx_view_unpin(core, view);
         if (rc != LX_AGAIN)

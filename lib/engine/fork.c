@@ -47,6 +47,7 @@ static void child(void)
 
         pthread_mutex_init(&core->mutex, NULL);
         pthread_mutex_init(&core->views_mutex, NULL);
+        pthread_mutex_init(&core->syncing, NULL);
         lx_view_forget_all(core);
         atomic_store(&core->epoch, LX_EPOCH_NONE);
         core->control = NULL;

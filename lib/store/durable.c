@@ -101,8 +101,8 @@ static void gather(struct lx_control_block *block, uint64_t position)
         lx_yield();
 }
 
-/* Sync what is committed and not durable yet, unless `position` is durable by now. */
-static int sync_now(const lx_durable *durable, uint64_t position)
+/* With `syncing` held. */
+static int sync_range(const lx_durable *durable, uint64_t position)
 {
     struct lx_control_block *block = durable->block;
     uint64_t base = block->base;
@@ -110,7 +110,6 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     uint32_t awaited, carried;
     int rc;
 
-    gather(block, position);
     /* acquire: what is before it needs no sync any more; pairs with the release in raise_durable().
      * Read before the tail, which is never behind it. */
     from = atomic_load_explicit(&block->durable, memory_order_acquire);
@@ -132,7 +131,7 @@ static int sync_now(const lx_durable *durable, uint64_t position)
         rc = move_watermark(durable, boundary);
     if (rc != LXDB_OK)
         return sync_failed(durable);
-    /* Of two syncs at a time the kernel may tell a failure to one alone. */
+    /* another process may have been told of a failure sooner */
     rc = lx_poison_check(durable->file, durable->log->name);
     if (rc != LXDB_OK)
         return rc;
@@ -147,6 +146,18 @@ static int sync_now(const lx_durable *durable, uint64_t position)
     atomic_store_explicit(&block->group, carried, memory_order_relaxed);
     atomic_store_explicit(&block->synced, awaited, memory_order_relaxed);
     return LXDB_OK;
+}
+
+/* Sync what is committed and not durable yet, unless `position` is durable by now. */
+static int sync_now(const lx_durable *durable, uint64_t position)
+{
+    int rc;
+
+    gather(durable->block, position);
+    pthread_mutex_lock(durable->syncing);
+    rc = sync_range(durable, position);
+    pthread_mutex_unlock(durable->syncing);
+    return rc;
 }
 
 static void wake_all(struct lx_control_block *block)

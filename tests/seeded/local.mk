@@ -153,6 +153,7 @@ SEEDED_PATCHES = \
 	tests/seeded/tail_before_the_bytes.patch \
 	tests/seeded/tail_is_not_cut.patch \
 	tests/seeded/tail_read_after_the_sync.patch \
+	tests/seeded/threads_sync_at_the_same_time.patch \
 	tests/seeded/two_compactions_at_once.patch \
 	tests/seeded/unsteppable_file_is_written_to.patch \
 	tests/seeded/verdict_from_any_file.patch \

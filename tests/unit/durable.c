@@ -38,6 +38,7 @@ static struct lx_control_file *file;
 static struct lx_control_block *block;
 static lx_log log_;
 static lx_durable durable;
+static pthread_mutex_t syncing = PTHREAD_MUTEX_INITIALIZER;
 static struct lx_io fake;
 static _Atomic int syncs;
 static int (*on_sync)(void);            /* instead of a sync: 0 or errno */
@@ -116,7 +117,7 @@ static int set_up(void **state)
     block = lx_control_block(file, GENERATION);
     block->base = BASE;
     block->tail = TAIL;
-    durable = (lx_durable){file, block, GENERATION, LX_BYTE_IDENTITY + 9, &log_};
+    durable = (lx_durable){file, block, GENERATION, LX_BYTE_IDENTITY + 9, &log_, &syncing};
     syncs = 0;
     on_sync = NULL;
     clock_ns = 0;
@@ -553,11 +554,11 @@ static int sync_when_all_sleep_and_fail(void)
     return EIO;
 }
 
-static void run_waiters(int (*how)(void))
+static void run_waiters(int (*how)(void), uint64_t usual_ns)
 {
     static size_t numbers[WAITERS];
 
-    block->sync_ns = SLOW_NS;
+    block->sync_ns = usual_ns;
     on_sync = how;
     for (size_t i = 0; i < WAITERS; i++)
         waiters[i].tid = 0;
@@ -572,7 +573,7 @@ static void run_waiters(int (*how)(void))
 static void one_sync_serves_all_who_wait(void **state)
 {
     (void)state;
-    run_waiters(sync_when_all_sleep);
+    run_waiters(sync_when_all_sleep, SLOW_NS);
     for (size_t i = 0; i < WAITERS; i++)
         assert_int_equal(waiters[i].rc, LXDB_OK);
     assert_int_equal(syncs, 1);
@@ -582,11 +583,35 @@ static void one_sync_serves_all_who_wait(void **state)
 static void one_sync_that_fails_is_the_answer_for_all_who_wait(void **state)
 {
     (void)state;
-    run_waiters(sync_when_all_sleep_and_fail);
+    run_waiters(sync_when_all_sleep_and_fail, SLOW_NS);
     for (size_t i = 0; i < WAITERS; i++)
         assert_int_equal(waiters[i].rc, LXDB_IO);
     assert_int_equal(syncs, 1);
     assert_int_equal(file->head.poison, EIO);
+    assert_int_equal(block->durable, 0);
+}
+
+static _Atomic int begun;
+
+/* A sync that fails after everybody else has lost patience with it. The kernel would not tell them
+ * of the failure: their syncs, if they came to any before the end of this one, are fine. */
+static int sync_that_fails_for_the_first(void)
+{
+    if (begun++ != 0)
+        return 0;
+    for (int i = 0; i < 100 && syncs == 0; i++)
+        (void)usleep(1000);
+    return EIO;
+}
+
+static void impatient_thread_does_not_miss_the_failure_of_another(void **state)
+{
+    (void)state;
+    begun = 0;
+    run_waiters(sync_that_fails_for_the_first, 0);
+    for (size_t i = 0; i < WAITERS; i++)
+        assert_int_equal(waiters[i].rc, LXDB_IO);
+    assert_int_equal(begun, 1);
     assert_int_equal(block->durable, 0);
 }
 
@@ -622,6 +647,7 @@ int main(void)
         UNIT(sync_that_ends_wakes_everybody),
         UNIT(one_sync_serves_all_who_wait),
         UNIT(one_sync_that_fails_is_the_answer_for_all_who_wait),
+        UNIT(impatient_thread_does_not_miss_the_failure_of_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
