@@ -11,8 +11,7 @@
  * the ordinary compiler. Nothing else differs between the two.
  *
  * INV-1  fuzz_one() does the same for the same bytes, whatever came before: no clock, no random
- *        number, no address decides anything, and nothing is left behind. What the library takes
- *        for random numbers is made of the input.
+ *        number, no address decides anything, and nothing is left behind.
  * INV-2  What contradicts a promise ends in fuzz_fail(), a death that the fuzzer takes for a crash.
  */
 #ifndef LXDB_FUZZ_DRIVER_H
@@ -27,11 +26,6 @@ void fuzz_end(void);
 /* `data` is a block of exactly `len` bytes (one if `len` is 0), which the target may change.
  * Returns 0; or 1 for an input that it could do nothing with, such as a script without a step. */
 int fuzz_one(uint8_t *data, size_t len);
-
-/* ---- for drivers (fuzz/common.c has it) ------------------------------------------------------ */
-
-/* fuzz_one(), with random numbers that are the same each time. */
-int fuzz_run(uint8_t *data, size_t len);
 
 /* ---- for targets (fuzz/driver_*.c and fuzz/common.c have them) ------------------------------- */
 

@@ -43,7 +43,7 @@ int main(void)
         if (data == NULL)
             abort();
         memcpy(data, input, len);
-        (void)fuzz_run(data, len);
+        (void)fuzz_one(data, len);
         free(data);
     }
     return 0; /* without fuzz_end(): the next process goes on with what fuzz_start() has made */

@@ -66,7 +66,7 @@ static void run_file(const char *path)
         printf("%s\n", path);
         fflush(stdout);
     }
-    fuzz_reached(fuzz_run(data, len) == 0 ? "inputs" : "inputs that do nothing");
+    fuzz_reached(fuzz_one(data, len) == 0 ? "inputs" : "inputs that do nothing");
     free(data);
 }
 
