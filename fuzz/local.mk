@@ -39,7 +39,8 @@ fuzz_afl_scan_fixed_LDADD = lib/libcore.la
 # Those that open databases: the same input does the same, whatever the clock says.
 fuzz_scratch = fuzz/scratch.c fuzz/scratch.h
 fuzz_scratch_ldflags = $(AM_LDFLAGS) \
-	-Wl,--wrap=lx_random64,--wrap=lx_wall_ms,--wrap=lx_wall_coarse_ms
+	-Wl,--wrap=lx_random64,--wrap=lx_wall_ms,--wrap=lx_wall_coarse_ms \
+	-Wl,--wrap=lx_now_coarse_ms
 
 FUZZ_TARGETS += recover
 check_PROGRAMS += fuzz/recover

@@ -15,14 +15,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define START_MS UINT64_C(1000000)
+#define STEP_MS 50u
+
 char scratch_dir[256];
 char scratch_path[300];
 
 static uint64_t random_state;
+/* Of each thread its own: what a helper thread does is not part of an input's way. */
+static _Thread_local uint64_t now_ms = START_MS;
 
 int __wrap_lx_random64(uint64_t *ret_bits);
 int64_t __wrap_lx_wall_ms(void);
 int64_t __wrap_lx_wall_coarse_ms(void);
+uint64_t __wrap_lx_now_coarse_ms(void);
 
 int64_t __wrap_lx_wall_ms(void)
 {
@@ -32,6 +38,11 @@ int64_t __wrap_lx_wall_ms(void)
 int64_t __wrap_lx_wall_coarse_ms(void)
 {
     return SCRATCH_NOW_MS;
+}
+
+uint64_t __wrap_lx_now_coarse_ms(void)
+{
+    return now_ms += STEP_MS;
 }
 
 int __wrap_lx_random64(uint64_t *ret_bits)
@@ -67,6 +78,7 @@ void scratch_clear(void)
                        entry->d_name, strerror(errno));
     closedir(dir);
     random_state = 0;
+    now_ms = START_MS;
 }
 
 void scratch_remove(void)
