@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The check follows the grammar of RFC 8259 with two states of its own: what may come next, and for
- * every open bracket one bit that says object or array. It stops at the first byte after which no
- * text could be completed, so the offset it gives is where the text went wrong and not where some
- * larger part began. Whatever JSON leaves open is left to the reader of the text: duplicate names,
- * the range of numbers, escaped NULs.
+ * The check follows the grammar of RFC 8259. It stops at the first byte after which no text could
+ * be completed, so the offset it gives is where the text went wrong and not where some larger part
+ * began. Whatever JSON leaves open is left to the reader of the text: duplicate names, the range of
+ * numbers, escaped NULs.
+ *
+ * Every typed value is checked when it is stored, and most are short. So a string is passed by
+ * words of eight bytes, and no branch depends on its length within one. And a text whose last byte
+ * is a closing bracket, a closed one, is read with fewer questions: whatever is no string stops at
+ * that bracket, so only strings, and what is behind a closing bracket, can come to the end of it.
  *
  * Decimal and binary numbers meet in the C library's strtod() and snprintf(), which round correctly
  * but write and expect the decimal point of the locale. So no point ever gets to or from them:
@@ -12,6 +16,8 @@
  * taken.
  */
 #include "format/json.h"
+
+#include "base/byteorder.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -45,16 +51,15 @@ static bool is_digit(uint8_t byte)
     return (uint8_t)(byte - '0') < 10;
 }
 
-static const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
+/* Whether there is a byte at `p`. Not asked of a closed text where there is one for certain. */
+static inline bool is_inside(const uint8_t *p, const uint8_t *end, bool closed)
 {
-    while (p < end && is_space(*p))
-        p++;
-    return p;
+    return closed || p < end;
 }
 
-static const uint8_t *skip_digits(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *skip_space(const uint8_t *p, const uint8_t *end, bool closed)
 {
-    while (p < end && is_digit(*p))
+    while (is_inside(p, end, closed) && is_space(*p))
         p++;
     return p;
 }
@@ -68,16 +73,24 @@ static int hex_value(uint8_t byte)
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-/* ---- UTF-8 ----------------------------------------------------------------------------------- */
+/* ---- Eight bytes at once --------------------------------------------------------------------- */
 
 #define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
-static uint64_t load_word(const uint8_t *p)
+/* The first byte is the lowest one of the word. */
+static inline uint64_t load_word(const uint8_t *p)
 {
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
+    return __builtin_bswap64(lx_get64(p));
 }
+
+/* How many bytes come before the first one that is marked by its top bit; 8 if none is. */
+static inline unsigned count_before(uint64_t marks)
+{
+    marks &= EVERY_BYTE(0x80);
+    return marks ? (unsigned)__builtin_ctzll(marks) / 8 : 8;
+}
+
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 /* Over one character whose first byte is at least 0x80. The second byte has a range of its own
  * where overlong forms, surrogates and what lies past U+10FFFF would begin. */
@@ -139,17 +152,18 @@ static const bool plain_byte[256] = {
     [']' ... 0x7f] = true,
 };
 
-static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
     while (end - p >= 8) {
         uint64_t word = load_word(p);
-        /* The top bit of a byte comes out set if that byte is not plain. A borrow can set it in
-         * bytes above such a one as well, never where all are plain. */
-        uint64_t stop = (word - EVERY_BYTE(0x20)) | ((word ^ EVERY_BYTE('"')) - EVERY_BYTE(1)) |
-                        ((word ^ EVERY_BYTE('\\')) - EVERY_BYTE(1)) | word;
-        if (stop & EVERY_BYTE(0x80))
-            break;
-        p += 8;
+        /* Marks what is not plain: 0x20 and 0x21 change places with 0x22 and 0x23, so that control
+         * characters and the quote are all that is below 0x21. A borrow can mark more, but only
+         * above such a byte. */
+        unsigned plain = count_before(((word ^ EVERY_BYTE(0x02)) - EVERY_BYTE(0x21)) |
+                                      ((word ^ EVERY_BYTE('\\')) - EVERY_BYTE(1)) | word);
+        p += plain;
+        if (plain < 8)
+            return p;
     }
     while (p < end && plain_byte[*p])
         p++;
@@ -214,11 +228,10 @@ static const uint8_t *skip_escape(const uint8_t *p, const uint8_t *end, struct f
     return high_surrogate ? skip_low_surrogate(p, end, fault) : p;
 }
 
-/* From behind the opening quote. */
-static const uint8_t *skip_string(const uint8_t *p, const uint8_t *end, struct fault *fault)
+/* From where a string is not plain, or the text ends. */
+static const uint8_t *skip_rest_of_string(const uint8_t *p, const uint8_t *end, struct fault *fault)
 {
     while (p) {
-        p = skip_plain(p, end);
         if (p == end)
             return fail(fault, p, NULL);
         if (*p == '"')
@@ -229,32 +242,49 @@ static const uint8_t *skip_string(const uint8_t *p, const uint8_t *end, struct f
             return fail(fault, p, "a control character in a string");
         else
             p = skip_multibyte(p, end, fault);
+        if (p && p < end && plain_byte[*p])
+            p = skip_plain(p, end);
     }
     return NULL;
 }
 
-static const uint8_t *skip_number(const uint8_t *p, const uint8_t *end, struct fault *fault)
+/* From behind the opening quote. */
+static inline const uint8_t *skip_string(const uint8_t *p, const uint8_t *end, struct fault *fault)
+{
+    p = skip_plain(p, end);
+    return p < end && *p == '"' ? p + 1 : skip_rest_of_string(p, end, fault);
+}
+
+static inline const uint8_t *skip_digits(const uint8_t *p, const uint8_t *end, bool closed)
+{
+    while (is_inside(p, end, closed) && is_digit(*p))
+        p++;
+    return p;
+}
+
+static inline __attribute__((always_inline)) const uint8_t *
+skip_number(const uint8_t *p, const uint8_t *end, bool closed, struct fault *fault)
 {
     static const char why[] = "a digit is missing";
 
     if (*p == '-')
         p++;
-    if (p == end || !is_digit(*p))
+    if (!is_inside(p, end, closed) || !is_digit(*p))
         return fail(fault, p, why);
-    p = *p == '0' ? p + 1 : skip_digits(p, end);
-    if (p < end && *p == '.') {
+    p = *p == '0' ? p + 1 : skip_digits(p, end, closed);
+    if (is_inside(p, end, closed) && *p == '.') {
         p++;
-        if (p == end || !is_digit(*p))
+        if (!is_inside(p, end, closed) || !is_digit(*p))
             return fail(fault, p, why);
-        p = skip_digits(p, end);
+        p = skip_digits(p, end, closed);
     }
-    if (p < end && (*p == 'e' || *p == 'E')) {
+    if (is_inside(p, end, closed) && (*p == 'e' || *p == 'E')) {
         p++;
-        if (p < end && (*p == '+' || *p == '-'))
+        if (is_inside(p, end, closed) && (*p == '+' || *p == '-'))
             p++;
-        if (p == end || !is_digit(*p))
+        if (!is_inside(p, end, closed) || !is_digit(*p))
             return fail(fault, p, why);
-        p = skip_digits(p, end);
+        p = skip_digits(p, end, closed);
     }
     return p;
 }
@@ -269,12 +299,9 @@ static const uint8_t *skip_word(const uint8_t *p, const uint8_t *end, const char
     return p;
 }
 
-/* A value that is no object and no array. */
-static const uint8_t *skip_scalar(const uint8_t *p, const uint8_t *end, struct fault *fault)
+static const uint8_t *skip_literal(const uint8_t *p, const uint8_t *end, struct fault *fault)
 {
     switch (*p) {
-    case '"':
-        return skip_string(p + 1, end, fault);
     case 't':
         return skip_word(p, end, "true", fault);
     case 'f':
@@ -282,117 +309,116 @@ static const uint8_t *skip_scalar(const uint8_t *p, const uint8_t *end, struct f
     case 'n':
         return skip_word(p, end, "null", fault);
     default:
-        if (*p == '-' || is_digit(*p))
-            return skip_number(p, end, fault);
         return fail(fault, p, "not a JSON value");
     }
 }
 
 /* ---- The check ------------------------------------------------------------------------------- */
 
-/* The open brackets: one bit a level, set for an object. */
-struct nesting {
-    uint64_t objects[(LX_JSON_DEPTH + 63) / 64];
-    unsigned depth;
-    bool in_object; /* the innermost one; false outside of all */
-};
-
-static bool nesting_open(struct nesting *nesting, bool object)
+/* Over a space: one behind a colon or a comma is what most programs write. */
+static inline const uint8_t *skip_one_space(const uint8_t *p, const uint8_t *end, bool closed)
 {
-    if (nesting->depth == LX_JSON_DEPTH)
-        return false;
-    uint64_t bit = UINT64_C(1) << (nesting->depth % 64);
-    uint64_t *word = &nesting->objects[nesting->depth / 64];
-    *word = object ? *word | bit : *word & ~bit;
-    nesting->depth++;
-    nesting->in_object = object;
-    return true;
+    return is_inside(p, end, closed) && *p == ' ' ? p + 1 : p;
 }
 
-static void nesting_close(struct nesting *nesting)
+/* Over `byte`, and white space before it. */
+static inline const uint8_t *skip_byte(const uint8_t *p, const uint8_t *end, bool closed,
+                                       uint8_t byte, const char *why, struct fault *fault)
 {
-    nesting->depth--;
-    unsigned outer = nesting->depth - 1;
-    nesting->in_object = nesting->depth > 0 &&
-                         (nesting->objects[outer / 64] >> (outer % 64) & 1) != 0;
+    if (!is_inside(p, end, closed) || *p != byte) {
+        p = skip_space(p, end, closed);
+        if (!is_inside(p, end, closed) || *p != byte)
+            return fail(fault, p, why);
+    }
+    return p + 1;
 }
 
-enum next {
-    NEXT_VALUE,
-    NEXT_FIRST_VALUE, /* or the end of the array */
-    NEXT_NAME,
-    NEXT_FIRST_NAME, /* or the end of the object */
-    NEXT_SEPARATOR   /* or the end of what is open, or of the text */
-};
-
-/* Over one token of the text, which begins at `p` (not at the end), moving `next` on. */
-static const uint8_t *skip_token(const uint8_t *p, const uint8_t *end, struct nesting *nesting,
-                                 enum next *next, struct fault *fault)
+static inline __attribute__((always_inline)) const uint8_t *
+skip_name(const uint8_t *p, const uint8_t *end, bool closed, struct fault *fault)
 {
-    bool may_close = *next == NEXT_SEPARATOR
-                         ? nesting->depth > 0
-                         : *next == NEXT_FIRST_VALUE || *next == NEXT_FIRST_NAME;
+    p = skip_one_space(p, end, closed);
+    p = skip_byte(p, end, closed, '"', "a name in quotes is missing", fault);
+    if (p)
+        p = skip_string(p, end, fault);
+    if (p)
+        p = skip_byte(p, end, closed, ':', "a colon is missing", fault);
+    return p;
+}
 
-    if (may_close && *p == (nesting->in_object ? '}' : ']')) {
-        nesting_close(nesting);
-        *next = NEXT_SEPARATOR;
-        return p + 1;
-    }
+/* Over a value and all white space around it. Returns `end`, or NULL with the fault filled in. It
+ * and what it calls are compiled twice, since `closed` is to cost nothing. */
+static inline __attribute__((always_inline)) const uint8_t *
+check(const uint8_t *p, const uint8_t *end, bool closed, struct fault *fault)
+{
+    uint8_t outer[LX_JSON_DEPTH]; /* what closes the brackets around the innermost one */
+    uint8_t close = 0;            /* what closes the innermost one */
+    unsigned depth = 0;
 
-    if (*next == NEXT_SEPARATOR) {
-        if (nesting->depth == 0)
-            return fail(fault, p, "more text after the value");
-        if (*p != ',')
-            return fail(fault, p, "neither a comma nor the closing bracket");
-        *next = nesting->in_object ? NEXT_NAME : NEXT_VALUE;
-        return p + 1;
-    }
-
-    if (*next == NEXT_NAME || *next == NEXT_FIRST_NAME) {
-        if (*p != '"')
-            return fail(fault, p, "a name in quotes is missing");
-        p = skip_string(p + 1, end, fault);
+    for (;;) {
+        /* A value: the whole text, of an array, or of an object and behind its name. */
+        p = skip_one_space(p, end, closed);
+        if (!is_inside(p, end, closed))
+            return fail(fault, p, NULL);
+        if (*p == '"') {
+            p = skip_string(p + 1, end, fault);
+        } else if (*p == '-' || is_digit(*p)) {
+            p = skip_number(p, end, closed, fault);
+        } else if (*p == '{' || *p == '[') {
+            if (depth == LX_JSON_DEPTH)
+                return fail(fault, p, "nested too deep");
+            outer[depth++] = close;
+            close = *p == '{' ? '}' : ']';
+            p = skip_space(p + 1, end, closed);
+            if (!is_inside(p, end, closed) || *p != close) {
+                if (close == '}' && !(p = skip_name(p, end, closed, fault)))
+                    return NULL;
+                continue;
+            }
+        } else if (is_space(*p)) {
+            p = skip_space(p + 1, end, closed);
+            continue;
+        } else {
+            p = skip_literal(p, end, fault);
+        }
         if (!p)
             return NULL;
-        p = skip_space(p, end);
-        if (p == end || *p != ':')
-            return fail(fault, p, "a colon is missing");
-        *next = NEXT_VALUE;
-        return p + 1;
-    }
 
-    if (*p == '{' || *p == '[') {
-        if (!nesting_open(nesting, *p == '{'))
-            return fail(fault, p, "nested too deep");
-        *next = nesting->in_object ? NEXT_FIRST_NAME : NEXT_FIRST_VALUE;
-        return p + 1;
+        /* What ends here, up to the comma before the next value. */
+        for (;;) {
+            if (depth == 0) {
+                p = skip_space(p, end, false);
+                return p == end ? p : fail(fault, p, "more text after the value");
+            }
+            if (!is_inside(p, end, closed))
+                return fail(fault, p, NULL);
+            if (*p == ',')
+                break;
+            if (*p == close) {
+                p++;
+                close = outer[--depth];
+                if (p == end && depth > 0) /* asked of closed texts too: this ends them */
+                    return fail(fault, p, NULL);
+            } else if (is_space(*p)) {
+                p = skip_space(p + 1, end, closed);
+            } else {
+                return fail(fault, p, "neither a comma nor the closing bracket");
+            }
+        }
+        p++;
+        if (close == '}' && !(p = skip_name(p, end, closed, fault)))
+            return NULL;
     }
-    *next = NEXT_SEPARATOR;
-    return skip_scalar(p, end, fault);
 }
 
 bool lx_json_check(const char *text, size_t len, size_t *ret_at, const char **ret_why)
 {
     const uint8_t *begin = (const uint8_t *)text;
-    const uint8_t *p = begin;
     const uint8_t *end = len ? begin + len : begin;
-    struct nesting nesting;
-    enum next next = NEXT_VALUE;
+    bool closed = len > 0 && (end[-1] == '}' || end[-1] == ']');
     struct fault fault;
 
-    memset(&nesting, 0, sizeof nesting);
-    for (;;) {
-        p = skip_space(p, end);
-        if (p == end) {
-            if (next == NEXT_SEPARATOR && nesting.depth == 0)
-                return true;
-            fail(&fault, p, NULL);
-            break;
-        }
-        p = skip_token(p, end, &nesting, &next, &fault);
-        if (!p)
-            break;
-    }
+    if (closed ? check(begin, end, true, &fault) : check(begin, end, false, &fault))
+        return true;
     *ret_at = (size_t)(fault.at - begin);
     *ret_why = fault.at == end ? "the text ends too early" : fault.why;
     return false;
@@ -403,7 +429,7 @@ enum lx_json_type lx_json_type_of(const char *text, size_t len)
     const uint8_t *p = (const uint8_t *)text;
     const uint8_t *end = len ? p + len : p;
 
-    p = skip_space(p, end);
+    p = skip_space(p, end, false);
     if (p == end)
         return LX_JSON_NOT;
     switch (*p) {
@@ -525,7 +551,7 @@ size_t lx_json_unquote(char *out, const char *text, size_t len)
     const uint8_t *p = (const uint8_t *)text;
     char *begin = out;
 
-    p = skip_space(p, p + len) + 1;
+    p = skip_space(p, p + len, false) + 1;
     while (*p != '"') {
         if (*p == '\\') {
             p++;
@@ -550,7 +576,7 @@ static bool find_number(const char *text, size_t len, const uint8_t **ret_begin,
         return false;
     while (is_space(end[-1]))
         end--;
-    *ret_begin = skip_space(p, end);
+    *ret_begin = skip_space(p, end, false);
     *ret_end = end;
     return true;
 }

@@ -2,7 +2,7 @@
 /*
  * JSON text as it is stored: checked, never changed. A strict RFC 8259 check over UTF-8 bytes, and
  * the conversions of single values. No memory is taken, nothing recurses: depth is bounded by
- * LX_JSON_DEPTH, with one bit a level.
+ * LX_JSON_DEPTH, with one byte a level.
  */
 #ifndef LX_FORMAT_JSON_H
 #define LX_FORMAT_JSON_H

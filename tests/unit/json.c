@@ -6,6 +6,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,6 +248,35 @@ static void json_every_proper_prefix_of_an_object_is_refused_at_its_end(void **s
         free(copy);
     }
     assert_true(lx_json_check(whole, sizeof whole - 1, &at, &why));
+}
+
+/* Texts that end with a closing bracket are read another way than others. */
+static void json_space_behind_a_closing_bracket_changes_no_verdict(void **state)
+{
+    (void)state;
+    static const char whole[] = "{\"name\" : \"gr\xc3\xbc\xc3\x9f"
+                                "e\", \"n\":[1, -2.5e+3 ,true,[ ], null], \"\\ud83d\\ude00\": {}}";
+    static const char ends[][3] = {"]", "}", "]]", "]}", "}]", "}}"};
+
+    for (size_t i = 0; i < sizeof whole * COUNT(ends); i++) {
+        char text[sizeof whole + 3];
+        size_t len = (size_t)snprintf(text, sizeof text, "%.*s%s", (int)(i / COUNT(ends)), whole,
+                                      ends[i % COUNT(ends)]);
+        size_t at = SIZE_MAX, spaced_at = SIZE_MAX;
+        const char *why = NULL, *spaced_why = NULL;
+
+        char *copy = exact_copy(text, len);
+        bool accepted = lx_json_check(copy, len, &at, &why);
+        free(copy);
+        text[len] = ' ';
+        copy = exact_copy(text, len + 1);
+        assert_int_equal(lx_json_check(copy, len + 1, &spaced_at, &spaced_why), accepted);
+        free(copy);
+        if (accepted)
+            continue;
+        assert_int_equal(at == len ? len + 1 : at, spaced_at);
+        assert_string_equal(why, spaced_why);
+    }
 }
 
 static void json_more_text_after_the_value_is_refused(void **state)
@@ -1150,6 +1180,7 @@ int main(void)
         cmocka_unit_test(json_byte_order_mark_inside_a_string_is_accepted),
         cmocka_unit_test(json_text_that_ends_early_is_refused_at_its_end),
         cmocka_unit_test(json_every_proper_prefix_of_an_object_is_refused_at_its_end),
+        cmocka_unit_test(json_space_behind_a_closing_bracket_changes_no_verdict),
         cmocka_unit_test(json_more_text_after_the_value_is_refused),
         cmocka_unit_test(json_words_that_it_does_not_have_are_refused),
         cmocka_unit_test(json_misplaced_separators_and_brackets_are_refused),
