@@ -5,7 +5,7 @@
  * scratch_clear().
  *
  * Also what makes the same input do the same: random numbers of the library come from a generator
- * that scratch_clear() starts anew, and so does its coarse clock, which goes on whenever it is read;
+ * that scratch_clear() starts anew, as it does the coarse clock, which goes on whenever it is read;
  * by the clock on the wall it is always SCRATCH_NOW_MS. (Link with --wrap for lx_random64,
  * lx_now_coarse_ms, lx_wall_ms and lx_wall_coarse_ms.)
  */

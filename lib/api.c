@@ -536,7 +536,6 @@ static int next_entry(lxdb_iter *iter, lx_entry *ret_entry)
         if (i + AHEAD < cut->count)
             lx_cut_prefetch(cut, reverse ? cut->count - 1 - i - AHEAD : i + AHEAD);
         rc = lx_cut_entry(cut, reverse ? cut->count - 1 - i : i, ret_entry);
-
         if (rc != LXDB_OK)
             return rc;
         if (ret_entry->expiry_ms != 0 && ret_entry->expiry_ms <= cut->wall_ms)

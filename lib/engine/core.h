@@ -67,7 +67,7 @@ typedef struct lx_core {
     _Atomic uint32_t refs;           /* handles */
     pthread_mutex_t mutex;           /* attaching, replacing the view */
     pthread_mutex_t views_mutex;     /* the list of views; taken inside `mutex` */
-    pthread_mutex_t syncing;         /* see store/durable.h; no other is taken inside it */
+    _Atomic bool syncing;            /* see store/durable.h */
     lx_view *views;                  /* all that are not freed, `view` included */
 
     lx_place place;

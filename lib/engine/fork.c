@@ -47,12 +47,12 @@ static void child(void)
 
         pthread_mutex_init(&core->mutex, NULL);
         pthread_mutex_init(&core->views_mutex, NULL);
-        pthread_mutex_init(&core->syncing, NULL);
         lx_view_forget_all(core);
         atomic_store(&core->epoch, LX_EPOCH_NONE);
         core->control = NULL;
         atomic_store(&core->compacting, false); /* by a thread that is not here */
         atomic_store(&core->compact_wanted, false);
+        atomic_store(&core->syncing, false);
         core->control_map = (lx_map){0};
         core->lock_fd = core->self.probe_fd = -1; /* the directory's stays: it holds no lock */
     }

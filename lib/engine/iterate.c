@@ -15,10 +15,10 @@
  * Step 2 walks the log, record by record, and takes what its status byte calls alive, if the log
  * has no damage, its status bytes are known to agree with its order, and not too much of it is
  * dead: that is several times faster than the other way, and has the order. If too much of the
- * whole log is, it may be little from the oldest record on that the index leads to. A commit kills
- * what it replaces before it is visible in the index, so in step 3 the versions that the index
- * still has of its keys are added: they may have been passed over as dead. A walk that does not
- * find as many records as are counted was led astray, and the other way is taken.
+ * whole log is dead, the part from the oldest record on that the index leads to may do. A commit
+ * kills what it replaces before it is visible in the index, so in step 3 the versions that the
+ * index still has of its keys are added: they may have been passed over as dead. A walk that does
+ * not find as many records as are counted was led astray, and the other way is taken.
  *
  * Else it copies every slot of the index that leads below I0. A get compares the key of what a slot
  * leads to. Here the tag of the slot is compared with the hash of that key, so that a damaged slot
@@ -377,14 +377,14 @@ static bool walk_log(lx_cut *cut, uint64_t from, uint64_t end)
     return true;
 }
 
-/* Where the oldest record lies of those that were collected. */
-static uint64_t oldest(const lx_cut *cut, uint64_t end)
+/* Which slot of those that were collected leads to the oldest record; there is one. */
+static size_t oldest(const lx_cut *cut)
 {
-    uint64_t least = end;
+    size_t least = 0;
 
-    for (size_t i = 0; i < cut->count; i++)
-        if (offset_of(cut->slots[i]) < least)
-            least = offset_of(cut->slots[i]);
+    for (size_t i = 1; i < cut->count; i++)
+        if (offset_of(cut->slots[i]) < offset_of(cut->slots[least]))
+            least = i;
     return least;
 }
 
@@ -396,15 +396,22 @@ static int collect(lx_cut *cut, const struct lx_standing *standing, bool may_wal
     uint64_t room = standing->records < most ? standing->records : most;
     uint64_t stretch = WALK_TIMES * (standing->bytes < end ? standing->bytes : end) + WALK_ANYWAY;
     uint64_t from = LX_HEADER_SIZE;
-    int rc = more_slots(cut, (size_t)room + 1);
 
     may_walk = may_walk && standing->walkable;
-    if (rc == LXDB_OK && !(may_walk && end - from <= stretch)) {
-        rc = lx_index_each(&cut->view->index, end, add_slot, cut);
-        from = oldest(cut, end);
+    (void)more_slots(cut, (size_t)room + 1); /* a hint: add_slot() sees to it */
+    if (!may_walk || end - from > stretch) {
+        lx_entry entry;
+        size_t first;
+        int rc = lx_index_each(&cut->view->index, end, add_slot, cut);
+
+        if (rc != LXDB_OK || !may_walk || cut->count == 0)
+            return rc;
+        first = oldest(cut);
+        from = offset_of(cut->slots[first]);
+        /* a damaged slot may lead anywhere */
+        if (end - from > stretch || lx_cut_entry(cut, first, &entry) != LXDB_OK)
+            return LXDB_OK;
     }
-    if (rc != LXDB_OK || !may_walk || end - from > stretch)
-        return rc;
     cut->count = 0;
     cut->walked = walk_log(cut, from, end);
     if (cut->walked)

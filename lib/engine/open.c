@@ -570,7 +570,6 @@ static void free_core(lx_core *core)
     free(core->compact_name);
     free(core->compact_index_name);
     free(core->lost_name);
-    pthread_mutex_destroy(&core->syncing);
     pthread_mutex_destroy(&core->views_mutex);
     pthread_mutex_destroy(&core->mutex);
     free(core);
@@ -595,7 +594,6 @@ int lx_core_open(const char *path, const lxdb_options *options, lx_core **ret_co
     atomic_init(&core->refs, 1);
     pthread_mutex_init(&core->mutex, NULL);
     pthread_mutex_init(&core->views_mutex, NULL);
-    pthread_mutex_init(&core->syncing, NULL);
     rc = fill_options(options, &core->options);
     if (rc == LXDB_OK)
         rc = lx_place_open(path, &core->place);

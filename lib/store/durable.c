@@ -101,8 +101,8 @@ static void gather(struct lx_control_block *block, uint64_t position)
         lx_yield();
 }
 
-/* With `syncing` held. */
-static int sync_range(const lx_durable *durable, uint64_t position)
+/* Sync what is committed and not durable yet, unless `position` is durable by now. */
+static int sync_now(const lx_durable *durable, uint64_t position)
 {
     struct lx_control_block *block = durable->block;
     uint64_t base = block->base;
@@ -110,6 +110,7 @@ static int sync_range(const lx_durable *durable, uint64_t position)
     uint32_t awaited, carried;
     int rc;
 
+    gather(block, position);
     /* acquire: what is before it needs no sync any more; pairs with the release in raise_durable().
      * Read before the tail, which is never behind it. */
     from = atomic_load_explicit(&block->durable, memory_order_acquire);
@@ -148,16 +149,15 @@ static int sync_range(const lx_durable *durable, uint64_t position)
     return LXDB_OK;
 }
 
-/* Sync what is committed and not durable yet, unless `position` is durable by now. */
-static int sync_now(const lx_durable *durable, uint64_t position)
+/* sync_now(), if no other thread of ours is at it. */
+static bool sync_alone(const lx_durable *durable, uint64_t position, int *ret_rc)
 {
-    int rc;
-
-    gather(durable->block, position);
-    pthread_mutex_lock(durable->syncing);
-    rc = sync_range(durable, position);
-    pthread_mutex_unlock(durable->syncing);
-    return rc;
+    /* acquire, release: the poison that one of our threads has set before the next one syncs */
+    if (atomic_exchange_explicit(durable->syncing, true, memory_order_acquire))
+        return false;
+    *ret_rc = sync_now(durable, position);
+    atomic_store_explicit(durable->syncing, false, memory_order_release);
+    return true;
 }
 
 static void wake_all(struct lx_control_block *block)
@@ -202,12 +202,15 @@ int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limi
         if (impatient ||
             atomic_compare_exchange_strong_explicit(&block->sync_leader, &nobody, durable->identity,
                                                     memory_order_acquire, memory_order_relaxed)) {
-            rc = sync_now(durable, position);
+            bool synced = sync_alone(durable, position, &rc);
+
             atomic_store_explicit(&block->sync_leader, 0, memory_order_release);
-            wake_all(block);
-            if (rc != LXDB_OK)
-                return rc;
-            continue;
+            if (synced) {
+                wake_all(block);
+                if (rc != LXDB_OK)
+                    return rc;
+                continue;
+            }
         }
         if (lx_deadline_passed(lx_limit_at(limit)))
             return lx_fail(LXDB_PENDING,

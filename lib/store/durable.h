@@ -9,11 +9,12 @@
  *        and a watermark may be behind. Where status bytes begin or cease to count (the begin of a
  *        session, recovery, compaction, clean close) the whole file is synced.
  * INV-2  Leadership is a hint. A waiter that slept longer than max(5 ms, twice the usual sync)
- *        syncs itself, so a stopped or dead leader delays nobody for long.
+ *        syncs itself, so a stopped or dead leader delays nobody for long. A thread whose
+ *        neighbour syncs sleeps on: what is slow then is the disk.
  * INV-3  After a failed sync `poison` is set before anybody is woken, and nothing is durable that
  *        was not before: the kernel may have dropped the dirty pages, so a later success would
- *        prove nothing. The kernel tells each file description of a failure once, and threads
- *        share theirs: so they sync one at a time, up to the poison.
+ *        prove nothing. The kernel tells each file description of a failure once, and the threads
+ *        of a core share theirs: so they sync one at a time, up to the poison.
  * INV-4  A leader that waits for the commits of others does so for a bounded time, whatever the
  *        hints say that it goes by.
  */
@@ -23,15 +24,13 @@
 #include "store/lock.h"
 #include "store/log.h"
 
-#include <pthread.h>
-
 typedef struct lx_durable {
     struct lx_control_file *file;
     struct lx_control_block *block;
     uint64_t generation;
     uint64_t identity;
     lx_log *log;
-    pthread_mutex_t *syncing; /* held during a sync, by threads that share a file description */
+    _Atomic bool *syncing; /* a thread that shares our file description does, up to the poison */
 } lx_durable;
 
 /* LXDB_OK: everything before the logical `position` is durable. LXDB_PENDING at the limit, LXDB_IO,
