@@ -9,9 +9,9 @@
 
 #define WAITERS 1u
 #define SLEEP_NS 20000000u /* between two questions whether the holder lives */
-#define SPIN_MIN 64u       /* pauses of lx_cpu_relax() in one wait */
-#define SPIN_MAX 512u
-#define SPIN_STEP 16u /* pauses between two looks, at most */
+#define SPIN_NS_MIN 10000u /* of one wait without a sleep */
+#define SPIN_NS_MAX 50000u
+#define SPIN_STEP 16u /* calls of lx_cpu_relax() between two looks, at most */
 
 static const char *task_text(enum lx_task task)
 {
@@ -54,30 +54,33 @@ static bool swap_word(struct lx_control_lock *lock, uint64_t from, uint64_t to)
                                                    memory_order_relaxed);
 }
 
-/* The first, short wait. Sleeping and waking across processes costs far more than a commit takes,
- * so it pays to look again for a while; how long adapts to whether that helped lately. Every look
- * takes the line away from the holder, who writes to it: so looks become rarer, and the holder, who
- * has all lines at hand, gets through several commits before the lock changes hands. */
+/* The first, short wait. To sleep and be woken by another process takes tens of microseconds, and a
+ * commit less than one, or a few where it has to fetch pages: so it pays to look again for about as
+ * long as a sleep would take; how long adapts to whether that helped lately. The clock measures it,
+ * since lx_cpu_relax() takes ten times as long on some processors as on others. Every look takes
+ * the line away from the holder, who writes to it: so looks become rarer, and the holder, who has
+ * all lines at hand, gets through several commits before the lock changes hands. */
 static bool spin(struct lx_control_lock *lock, uint64_t mine)
 {
-    static _Atomic uint32_t patience = SPIN_MAX / 2;
-    uint32_t limit = atomic_load_explicit(&patience, memory_order_relaxed);
+    static _Atomic uint32_t patience_ns = SPIN_NS_MAX / 2;
+    uint32_t limit = atomic_load_explicit(&patience_ns, memory_order_relaxed);
+    uint64_t start = lx_now_ns();
     uint32_t step = 1;
 
-    for (uint32_t spent = 0; spent < limit; spent += step) {
+    do {
         if (step < SPIN_STEP)
             step *= 2;
         for (uint32_t i = 0; i < step; i++)
             lx_cpu_relax();
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
             swap_word(lock, 0, mine)) {
-            if (limit < SPIN_MAX)
-                atomic_store_explicit(&patience, limit + limit / 8, memory_order_relaxed);
+            if (limit < SPIN_NS_MAX)
+                atomic_store_explicit(&patience_ns, limit + limit / 8, memory_order_relaxed);
             return true;
         }
-    }
-    if (limit > SPIN_MIN)
-        atomic_store_explicit(&patience, limit - limit / 8, memory_order_relaxed);
+    } while (lx_now_ns() - start < limit);
+    if (limit > SPIN_NS_MIN)
+        atomic_store_explicit(&patience_ns, limit - limit / 8, memory_order_relaxed);
     return false;
 }
 

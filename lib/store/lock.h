@@ -55,7 +55,7 @@ static inline lx_deadline lx_limit_at(lx_limit *limit)
     return limit->at;
 }
 
-/* Take the lock if it is free, or is so within microseconds. */
+/* Take the lock if it is free, or is so within some 50 us. */
 bool lx_lock_try(struct lx_control_lock *lock, const lx_lock_self *self, enum lx_task task,
                  bool *ret_dirty);
 /* Take the lock. LXDB_BUSY at the limit, with the holder in the sentence. *ret_dirty: a repair

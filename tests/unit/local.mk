@@ -95,7 +95,8 @@ check_PROGRAMS += tests/unit/lock
 tests_unit_lock_SOURCES = tests/unit/lock.c
 tests_unit_lock_LDADD = $(TEST_LIBS_INTERNAL)
 tests_unit_lock_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=lx_cpu_relax,--wrap=lx_now_ms,--wrap=lx_ofd_query,--wrap=lx_futex_wake
+	-Wl,--wrap=lx_cpu_relax,--wrap=lx_now_ms,--wrap=lx_now_ns,--wrap=lx_ofd_query \
+	-Wl,--wrap=lx_futex_wake
 TESTS += tests/unit/lock
 
 check_PROGRAMS += tests/unit/log
