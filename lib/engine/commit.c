@@ -707,6 +707,8 @@ int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect)
     if (rc != LXDB_OK)
         return rc;
     lx_change_encode(change, buf);
+    if (writer.inside && change->found)
+        lx_log_ready_status(&writer.view->log, change->old_record);
     do {
         rc = lx_writer_enter(&writer, LX_TASK_WRITE, LX_FOR_APPEND);
         if (rc != LXDB_OK)

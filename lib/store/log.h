@@ -160,6 +160,18 @@ int lx_log_store(lx_log *log, uint64_t off, const void *bytes, size_t len);
 int lx_log_store_zeros(lx_log *log, uint64_t off, uint64_t len);
 /* Set the status byte of the record at `off` to dead (or live): one byte. */
 int lx_log_set_status(lx_log *log, uint64_t off, uint8_t status);
+/* Make ready for that without the writer lock, by writing what is there: the first store into a
+ * page, and the first after each time that the kernel has written it to the disk, faults for
+ * microseconds, in which others would wait for the lock. */
+static inline void lx_log_ready_status(lx_log *log, uint64_t off)
+{
+    uint8_t live = 1;
+
+    /* relaxed: orders nothing. In one step, so a store of the holder is never undone. */
+    if (!log->by_pwrite)
+        (void)__atomic_compare_exchange_n(log->map.base + off, &live, 1, false, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED);
+}
 int lx_log_set_watermark(lx_log *log, uint32_t watermark);
 /* Make [0, need) allocated, in a chunk that fits the size of the file. *ret_allocated is the new
  * size of the file. LX_AGAIN: then the mapping is too small for it. */

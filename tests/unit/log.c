@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -543,6 +545,57 @@ static void status_is_one_byte(void **state)
     assert_bytes(51, 49, 0x55);
 }
 
+/* Page faults of 128 stores, each into a page of its own that was read before. */
+static long faults_of_stores(bool readied)
+{
+    struct rusage before, after;
+
+    memset(log_.map.base + MIB / 2, 1, MIB / 2);
+    assert_int_equal(msync(log_.map.base, MIB, MS_SYNC), 0); /* clean pages fault again */
+    for (uint64_t off = MIB / 2; readied && off < MIB; off += 4 * KIB)
+        lx_log_ready_status(&log_, off);
+    assert_int_equal(getrusage(RUSAGE_THREAD, &before), 0);
+    for (uint64_t off = MIB / 2; off < MIB; off += 4 * KIB)
+        assert_int_equal(lx_log_set_status(&log_, off, 0), LXDB_OK);
+    assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+static void status_that_was_made_ready_is_set_without_a_page_fault(void **state)
+{
+    long faults = 128;
+
+    (void)state;
+    if (faults_of_stores(false) < 8)
+        skip();                                 /* in memory, where no page becomes clean */
+    for (int i = 0; i < 10 && faults >= 8; i++) /* somebody else may sync in between */
+        faults = faults_of_stores(true);
+    assert_in_range(faults, 0, 7);
+}
+
+static void status_that_is_made_ready_keeps_its_value(void **state)
+{
+    (void)state;
+    fill(0, 100, 0x55);
+    for (uint8_t status = 0; status < 2; status++) {
+        assert_int_equal(lx_log_set_status(&log_, 50, status), LXDB_OK);
+        lx_log_ready_status(&log_, 50);
+        assert_bytes(0, 50, 0x55);
+        assert_bytes(50, 1, status);
+        assert_bytes(51, 49, 0x55);
+    }
+}
+
+/* Where stores must not go through the mapping, not even this one. */
+static void status_is_not_made_ready_by_mapping_where_stores_are_by_pwrite(void **state)
+{
+    (void)state;
+    log_.by_pwrite = true;
+    assert_int_equal(mprotect(log_.map.base, MIB, PROT_READ), 0); /* else a SIGSEGV */
+    lx_log_ready_status(&log_, 50);
+    assert_int_equal(disk.pwrites, 0);
+}
+
 static void watermark_is_the_last_four_bytes_of_the_header(void **state)
 {
     uint32_t watermark;
@@ -881,6 +934,9 @@ int main(void)
         UNIT(store_by_pwrite_gives_the_failure_of_the_disk),
         UNIT(store_of_zeros_is_exact),
         UNIT(status_is_one_byte),
+        UNIT(status_that_was_made_ready_is_set_without_a_page_fault),
+        UNIT(status_that_is_made_ready_keeps_its_value),
+        UNIT(status_is_not_made_ready_by_mapping_where_stores_are_by_pwrite),
         UNIT(watermark_is_the_last_four_bytes_of_the_header),
         UNIT(sync_is_one_fdatasync_or_its_failure),
         UNIT(sync_of_a_range_is_of_its_pages_or_its_failure),
