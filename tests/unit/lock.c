@@ -710,6 +710,23 @@ static void waiter_that_others_overtake_goes_on_waiting(void **state)
     assert_int_equal(lock->word >> 1, who[0].self.identity);
 }
 
+static void release_at_first_look(unsigned call)
+{
+    if (call == 1)
+        lx_lock_release(lock);
+}
+
+static void waiter_that_finds_the_lock_free_takes_it_for_one_of_several(void **state)
+{
+    (void)state;
+    take_ok(1);
+    at_clock = release_at_first_look;
+    take_ok(0);
+    assert_true(looks >= 2);
+    /* with the bit: it cannot know whether it was the only one that waited */
+    assert_int_equal(lock->word, who[0].self.identity << 1 | 1);
+}
+
 /* The dead holder was replaced by another waiter since. */
 static bool another_replaces_it(unsigned call)
 {
@@ -812,6 +829,7 @@ int main(void)
         UNIT(spinning_lasts_longer_where_it_helps_and_shorter_where_not),
         UNIT(spinning_is_measured_by_the_clock_and_not_in_turns),
         UNIT(waiter_that_others_overtake_goes_on_waiting),
+        UNIT(waiter_that_finds_the_lock_free_takes_it_for_one_of_several),
         UNIT(dead_holder_that_another_has_replaced_is_not_replaced_again),
         UNIT(dead_holder_is_replaced_by_who_waits_for_ever),
         UNIT(question_that_fails_gives_no_verdict),
