@@ -682,7 +682,7 @@ static int finish(lx_writer *writer, int rc, uint64_t bytes, uint64_t *ret_posit
     uint64_t brake_ns = 0;
 
     if (LX_LIKELY(rc == LXDB_OK)) {
-        *ret_position = writer->block->base + get_relaxed(&writer->block->tail);
+        *ret_position = get_relaxed(&writer->block->base) + get_relaxed(&writer->block->tail);
         if (writer->core->options.sync == LXDB_SYNC_FULL)
             count_awaited(writer->block);
         atomic_store_explicit(&writer->core->wrote, true, memory_order_relaxed);
@@ -707,7 +707,9 @@ int lx_commit_one(lx_core *core, lx_change *change, enum lx_expect expect)
     if (rc != LXDB_OK)
         return rc;
     lx_change_encode(change, buf);
-    if (writer.inside && change->found)
+    /* not in a closed file, to which nothing may be written yet */
+    if (writer.inside && change->found &&
+        atomic_load_explicit(&writer.view->block->session, memory_order_relaxed))
         lx_log_ready_status(&writer.view->log, change->old_record);
     do {
         rc = lx_writer_enter(&writer, LX_TASK_WRITE, LX_FOR_APPEND);

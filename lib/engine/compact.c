@@ -643,6 +643,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     struct lx_control_block *block = lx_control_block(file, generation);
     const struct lx_control_block *old = writer->block;
     lx_file_info data, index;
+    uint64_t base;
     int rc = lx_file_info_get(copy->log.fd, copy->core->compact_name, &data);
 
     if (rc == LXDB_OK)
@@ -652,7 +653,8 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     clear_block(block);
     block->data = data.id;
     block->index = index.id;
-    block->base = old->base + atomic_load(&old->tail) - copy->tail; /* positions go on */
+    base = atomic_load(&old->base) + atomic_load(&old->tail) - copy->tail; /* positions go on */
+    atomic_store(&block->base, base);
     atomic_store(&block->tail, copy->tail);
     atomic_store(&block->indexed, copy->tail);
     atomic_store(&block->last, copy->last);
@@ -663,7 +665,7 @@ static int record_swap(struct copy *copy, lx_writer *writer)
     atomic_store(&block->allocated, data.size);
     atomic_store(&block->session, 1);
     atomic_store(&block->agreed, LX_AGREED_UNDAMAGED);
-    atomic_store(&block->durable, block->base + copy->tail);
+    atomic_store(&block->durable, base + copy->tail);
     atomic_store(&block->sync_ns, atomic_load(&old->sync_ns));
     atomic_store(&block->syncs, atomic_load(&old->syncs));
     lock->swap_data_dev = data.id.dev;

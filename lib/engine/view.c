@@ -52,7 +52,7 @@ int lx_view_standing(const lx_core *core, const lx_view *view, struct lx_standin
                                              .expiring = view->expiring};
         return LXDB_OK;
     }
-    standing.base = block->base;
+    standing.base = atomic_load_explicit(&block->base, memory_order_relaxed);
     /* acquire: the bytes below the tail; pairs with the release in lx_commit_apply() */
     standing.tail = atomic_load_explicit(&block->tail, memory_order_acquire);
     /* acquire, and after the tail: the slots below it; pairs with the release in commit.c

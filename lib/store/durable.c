@@ -105,7 +105,7 @@ static void gather(struct lx_control_block *block, uint64_t position)
 static int sync_now(const lx_durable *durable, uint64_t position)
 {
     struct lx_control_block *block = durable->block;
-    uint64_t base = block->base;
+    uint64_t base = atomic_load_explicit(&block->base, memory_order_relaxed);
     uint64_t from, boundary, started, took, usual;
     uint32_t awaited, carried;
     int rc;

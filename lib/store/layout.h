@@ -110,7 +110,7 @@ struct lx_control_block {
     /* Written before the generation is published, constant afterwards. */
     lx_file_id data;
     lx_file_id index;
-    uint64_t base; /* logical position = base + offset in the data file */
+    _Atomic uint64_t base; /* logical position = base + offset in the data file */
     uint64_t reserved;
     /* The log. All offsets are record boundaries. indexed <= tail <= allocated. */
     _Atomic uint64_t
