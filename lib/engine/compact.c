@@ -332,29 +332,33 @@ static int save_damage(struct copy *copy, const lx_scan *scan)
         if (rc != LXDB_OK)
             return rc;
     }
+    if (scan->cut_bytes != 0)
+        return lx_lost_save(copy->core, &copy->old->log, scan->tail, scan->cut_bytes);
     return LXDB_OK;
 }
 
-/* Passes 2 and 3, by the rules of recovery: in a session the order of the log decides. */
-static int copy_planned(struct copy *copy, uint64_t end, bool session)
+/* Passes 2 and 3, by the rules of recovery. If nothing was written since the file was opened it is
+ * judged as it was then, with what it has behind its log; else all of [.., end) is committed. */
+static int copy_planned(struct copy *copy, uint64_t end, bool written)
 {
+    const lx_log *log = &copy->old->log;
     lx_scan scan = {0};
     lx_index current = {.fd = -1};
     int rc;
 
-    if (session)
-        rc = lx_scan_plan_log(copy->old->log.map.base, end, NULL, NULL, &scan);
+    if (written)
+        rc = lx_scan_plan_log(log->map.base, end, NULL, NULL, &scan);
     else
-        rc = lx_scan_plan(copy->old->log.map.base, end, NULL, NULL, &scan);
+        rc = lx_scan_plan(log->map.base, atomic_load(&log->length), NULL, NULL, &scan);
     if (rc != LXDB_OK)
         return rc;
     rc = save_damage(copy, &scan);
-    copy->only_live = session; /* in a closed file the events themselves say what is live */
-    if (rc == LXDB_OK && session)
+    copy->only_live = scan.ordered; /* in a closed file the events themselves say what is live */
+    if (rc == LXDB_OK && scan.ordered)
         rc = lx_index_by_order(&copy->old->log, &scan, &current);
     if (rc == LXDB_OK) {
         copy->planned = true;
-        copy->current = session ? &current : NULL;
+        copy->current = scan.ordered ? &current : NULL;
         rc = lx_scan_walk(&scan, LX_HEADER_SIZE, copy_event, copy);
         copy->current = NULL;
     }
@@ -434,20 +438,21 @@ static int copy_walking(struct copy *copy, uint64_t end)
 
 static int copy_live(struct copy *copy, uint64_t end)
 {
-    bool session = atomic_load(&copy->old->block->session);
+    bool unsteppable = atomic_load(&copy->old->block->unsteppable);
+    bool written = atomic_load(&copy->old->block->session) && !unsteppable;
     int rc = lx_log_reach(&copy->old->log, end);
 
     copy->total = end;
     /* where recovery found lengths that lead astray, they would lead a walk astray too */
     if (rc == LXDB_OK) {
-        if (session && !*copy->careful && !atomic_load(&copy->old->block->unsteppable)) {
+        if (written && !*copy->careful) {
             rc = copy_walking(copy, end);
             if (rc == LXDB_CORRUPT) {
                 *copy->careful = true;
                 rc = LX_AGAIN;
             }
         } else {
-            rc = copy_planned(copy, end, session);
+            rc = copy_planned(copy, end, written);
         }
     }
     copy->only_live = false;

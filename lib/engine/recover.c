@@ -317,7 +317,7 @@ static int make_durable(lx_core *core, lx_log *log, const lx_scan *scan, uint64_
         return LXDB_OK;
     }
     rc = lx_log_sync(log);
-    if (rc == LXDB_OK)
+    if (rc == LXDB_OK && !scan->unsteppable)
         rc = lx_log_set_watermark(log, watermark);
     if (rc == LXDB_OK && !scan->ordered)
         rc = lx_log_sync(log);
@@ -376,7 +376,11 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     }
     lx_step("recover-planned");
     build.repair_status = scan.ordered;
-    rc = clear_tail(core, log, &scan);
+    /* A file that is compacted before its first change keeps its tail and its watermark until then:
+     * they decide what is believed behind such damage, and the compaction has to come to this
+     * verdict again. */
+    scan.unsteppable = scan.unsteppable || (scan.ordered && ends_damaged(&scan));
+    rc = scan.unsteppable ? LXDB_OK : clear_tail(core, log, &scan);
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-cut");
@@ -392,7 +396,6 @@ static int rebuild(lx_core *core, lx_log *log, lx_index *ret_index, struct state
     if (rc != LXDB_OK)
         goto out;
     lx_step("recover-ordered");
-    scan.unsteppable = scan.unsteppable || (scan.ordered && ends_damaged(&scan));
     ret_state->tail = scan.tail;
     ret_state->last = scan.damaged_count == 0 ? build.last_off : 0;
     ret_state->records = build.fill.records;

@@ -224,7 +224,11 @@ static int judge_shared(lx_core *core, lx_view *view, const lxdb_progress *progr
     if (rc == LXDB_OK)
         rc = lx_log_reach(&view->log, standing.indexed);
     rc = lx_view_mend(core, view, rc);
-    return rc == LXDB_OK ? judge(&view->log, standing.indexed, progress, ret_report) : rc;
+    if (rc != LXDB_OK)
+        return rc;
+    /* nothing was written to a file that is to be compacted first: it is judged as it lies there */
+    return judge(&view->log, atomic_load(&view->block->unsteppable) ? 0 : standing.indexed,
+                 progress, ret_report);
 }
 
 /* A file that nobody has open, and that nobody may open for writing meanwhile. */

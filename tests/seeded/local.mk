@@ -18,6 +18,7 @@ SEEDED_PATCHES = \
 	tests/seeded/compaction_copies_groups_verbatim.patch \
 	tests/seeded/compaction_drops_expiries.patch \
 	tests/seeded/compaction_drops_markers.patch \
+	tests/seeded/compaction_judges_without_the_padding.patch \
 	tests/seeded/compaction_misses_the_last_part.patch \
 	tests/seeded/compaction_moves_positions.patch \
 	tests/seeded/compaction_publishes_first.patch \
@@ -155,6 +156,7 @@ SEEDED_PATCHES = \
 	tests/seeded/tail_read_after_the_sync.patch \
 	tests/seeded/threads_sync_at_the_same_time.patch \
 	tests/seeded/two_compactions_at_once.patch \
+	tests/seeded/unsteppable_file_is_cut.patch \
 	tests/seeded/unsteppable_file_is_written_to.patch \
 	tests/seeded/verdict_from_any_file.patch \
 	tests/seeded/verdict_on_the_wrong_byte.patch \
