@@ -807,13 +807,24 @@ struct sum {
     char text[LX_JSON_NUMBER_MAX];
 };
 
+/* Whether a stored value is JSON text of an integer. Others may have stored it: so it is checked. */
+static bool is_int(const lx_entry *entry, int64_t *ret_number)
+{
+    const char *text = (const char *)entry->value + 1, *why;
+    size_t at;
+
+    return entry->value_len >= 2 && entry->value[0] == LX_TAG_JSON &&
+           lx_json_type_of(text, entry->value_len - 1) == LX_JSON_NUMBER &&
+           lx_json_check(text, entry->value_len - 1, &at, &why) &&
+           lx_json_to_int(text, entry->value_len - 1, ret_number);
+}
+
 static int decide_incr(void *arg, lx_change *change, const lx_entry *old)
 {
     struct sum *sum = arg;
     int64_t was = 0;
 
-    if (old != NULL && (old->value_len < 2 || old->value[0] != LX_TAG_JSON ||
-                        !lx_json_to_int((const char *)old->value + 1, old->value_len - 1, &was)))
+    if (old != NULL && !is_int(old, &was))
         return lx_answer(LXDB_TYPE);
     if (__builtin_add_overflow(was, sum->by, &sum->sum))
         return lx_fail(LXDB_INVALID, "%" PRId64 " and %" PRId64 " do not add up within 64 bits",

@@ -168,7 +168,10 @@ static void incr_of_anything_but_an_integer_is_type(void **state)
                                          "\x02"
                                          "5",
                                          "\x01"
-                                         "5 5"};
+                                         "5 5",
+                                         "\x01"
+                                         "-01",
+                                         "\x01-"};
     int64_t sum = 77;
     for (size_t i = 0; i < COUNT(values); i++) {
         put(fixture->db, "key", values[i]);
