@@ -807,7 +807,7 @@ struct sum {
     char text[LX_JSON_NUMBER_MAX];
 };
 
-/* Whether a stored value is JSON text of an integer. Others may have stored it: so it is checked. */
+/* Whether a stored value is JSON text of an integer: checked, for others may have stored it. */
 static bool is_int(const lx_entry *entry, int64_t *ret_number)
 {
     const char *text = (const char *)entry->value + 1, *why;
