@@ -338,7 +338,7 @@ static int save_damage(struct copy *copy, const lx_scan *scan)
 }
 
 /* Passes 2 and 3, by the rules of recovery. If nothing was written since the file was opened it is
- * judged as it was then, with what it has behind its log; else all of [.., end) is committed. */
+ * judged as it was then, with what lies behind its log; else all before `end` is committed. */
 static int copy_planned(struct copy *copy, uint64_t end, bool written)
 {
     const lx_log *log = &copy->old->log;
