@@ -591,7 +591,16 @@ static void one_sync_that_fails_is_the_answer_for_all_who_wait(void **state)
     assert_int_equal(block->durable, 0);
 }
 
-static _Atomic int begun;
+static _Atomic int begun, naps;
+
+void __real_lx_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t ns);
+void __wrap_lx_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t ns);
+
+void __wrap_lx_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t ns)
+{
+    __real_lx_futex_wait(word, expected, ns);
+    naps++;
+}
 
 /* A sync that fails when all the others have slept behind it, lost patience, and slept again. The
  * kernel would not tell them of the failure: a sync that began before the end of this one is
@@ -601,8 +610,8 @@ static int sync_that_fails_for_the_first(void)
     if (begun++ != 0)
         return 0;
     (void)sync_when_all_sleep();
-    for (int i = 0; i < 100 && syncs == 0; i++)
-        (void)usleep(1000); /* many times their patience */
+    while (begun == 1 && naps < 3 * WAITERS) /* after its second nap one has looked around twice */
+        sched_yield();
     return EIO;
 }
 
@@ -610,6 +619,7 @@ static void impatient_thread_does_not_miss_the_failure_of_another(void **state)
 {
     (void)state;
     begun = 0;
+    naps = 0;
     run_waiters(sync_that_fails_for_the_first, 0);
     for (size_t i = 0; i < WAITERS; i++)
         assert_int_equal(waiters[i].rc, LXDB_IO);

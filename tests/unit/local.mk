@@ -117,7 +117,8 @@ TESTS += tests/unit/split
 check_PROGRAMS += tests/unit/durable
 tests_unit_durable_SOURCES = tests/unit/durable.c
 tests_unit_durable_LDADD = $(TEST_LIBS_INTERNAL)
-tests_unit_durable_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=lx_futex_wake,--wrap=lx_yield,--wrap=lx_now_ns
+tests_unit_durable_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=lx_futex_wait,--wrap=lx_futex_wake,--wrap=lx_yield,--wrap=lx_now_ns
 TESTS += tests/unit/durable
 
 # Calls to the system that are interrupted or refused: the linker leads them to the test.
