@@ -14,9 +14,10 @@
  *   4  again for what was appended meanwhile, with its delete markers, until less than CLOSE_TO is
  *      left; from the second round on in short slices under the writer lock with pauses between
  *      them, so that writers who are faster than we copy and sync are slowed down rather than
- *      chased for ever
- *   5  take the writer lock; the rest; watermark := size; sync; kill the copies of what was
- *      replaced meanwhile
+ *      chased for ever. Copies of what was replaced meanwhile are killed between the slices
+ *   5  take the writer lock; the rest; watermark := size; sync; the kills that are left. Synced is
+ *      what was copied since the last sync of all, and the watermark: pages with killed records
+ *      are all over the file, and the order of the log has those dead without a status byte
  *   6  fill the idle block, record the swap, dirty := swap         from here on only forward
  *   7  rename both files, sync the directory, publish the generation, dirty := clean
  *
@@ -25,8 +26,8 @@
  * openers meanwhile use the new files as they are. Whoever is alone after all have died takes the
  * file that has the name: both hold every committed record.
  *
- * Batches need no GROUP in the new file: it is synced whole, and below the watermark a GROUP groups
- * nothing.
+ * Batches need no GROUP in the new file: it is all on the disk, and below the watermark a GROUP
+ * groups nothing.
  */
 #include "base/crc.h"
 #include "engine/verify.h"
@@ -40,7 +41,8 @@
 #define CLOSE_TO (UINT64_C(1) << 20)
 #define REPORT_EVERY (UINT64_C(256) << 10)
 #define SLICE (UINT64_C(128) << 10) /* copied under one hold of the writer lock */
-#define SLICES 32                   /* after the last sync but one */
+#define SLICES 64                   /* after the last sync of the whole file */
+#define KILLS 1024                  /* that may be left for the writer lock */
 #define SLACK (UINT64_C(1) << 20)
 #define POLL_NS 2000000u
 #define BUFFER (64u << 10)
@@ -57,8 +59,9 @@ struct copy {
     uint8_t *buffer; /* what belongs before the tail and is not written yet */
     size_t buffered;
     uint64_t behind; /* up to here the system was told to write to the disk */
-    /* The writer lock is held: copies to be killed are only noted, since the pages that they are on
-     * are all over the file. */
+    uint64_t synced; /* up to here all but status bytes is on the disk */
+    /* The writer lock is held: copies to be killed are only noted, since they are all over the
+     * file, and most of them cost a page fault. */
     bool locked;
     uint64_t *kills;
     size_t kill_count, kill_room;
@@ -99,6 +102,12 @@ static int reserve(struct copy *copy, uint64_t size)
     return rc;
 }
 
+static void write_behind(struct copy *copy)
+{
+    lx_file_write_behind(copy->log.fd, copy->behind, copy->tail - copy->behind);
+    copy->behind = copy->tail;
+}
+
 /* Written in large pieces, a new file costs half of what it does by a page fault for each of its
  * pages. */
 static int write_out(struct copy *copy)
@@ -107,10 +116,8 @@ static int write_out(struct copy *copy)
     int rc = lx_file_write(copy->log.fd, copy->log.name, copy->buffer, copy->buffered, start);
 
     copy->buffered = 0;
-    if (rc == LXDB_OK && !copy->locked && copy->tail - copy->behind >= WRITE_BEHIND) {
-        lx_file_write_behind(copy->log.fd, copy->behind, copy->tail - copy->behind);
-        copy->behind = copy->tail;
-    }
+    if (rc == LXDB_OK && !copy->locked && copy->tail - copy->behind >= WRITE_BEHIND)
+        write_behind(copy);
     return rc;
 }
 
@@ -531,6 +538,27 @@ static uint64_t ahead_of(const struct copy *copy, uint64_t from)
     return indexed > from ? indexed - from : 0;
 }
 
+/* Behind this all is done under the writer lock. Unless SLICES are not enough, that is about half a
+ * slice to copy and KILLS to make, and most of what was copied is on its way to the disk. */
+static int come_close(struct copy *copy, uint64_t *from, lx_limit *limit)
+{
+    int rc = LXDB_OK;
+
+    for (int i = 0; i < SLICES && rc == LXDB_OK; i++) {
+        bool behind = ahead_of(copy, *from) >= SLICE / 2;
+
+        if (copy->kill_count > (behind ? 8 * KILLS : KILLS)) {
+            rc = kill_deferred(copy);
+        } else if (behind) {
+            rc = copy_slice(copy, from, limit);
+            write_behind(copy);
+        } else {
+            break;
+        }
+    }
+    return rc;
+}
+
 /* Pass 4. */
 static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
 {
@@ -540,12 +568,10 @@ static int catch_up(struct copy *copy, uint64_t *from, lx_limit *limit)
 
         if (rc != LXDB_OK)
             return rc;
+        copy->synced = copy->tail;
         ahead = ahead_of(copy, *from);
         if (ahead < CLOSE_TO) {
-            /* The next sync is under the writer lock. Little is to be left for it: not much to
-             * copy, and no pages all over the file. */
-            for (int i = 0; i < SLICES && rc == LXDB_OK && ahead_of(copy, *from) >= SLICE / 2; i++)
-                rc = copy_slice(copy, from, limit);
+            rc = come_close(copy, from, limit);
             ahead = ahead_of(copy, *from);
             if (rc != LXDB_OK || ahead < CLOSE_TO)
                 return rc;
@@ -725,9 +751,11 @@ static int switch_over(struct copy *copy, uint64_t from, lx_limit *limit)
         rc = check_count(copy, &writer);
     if (rc == LXDB_OK)
         rc = lx_log_set_watermark(&copy->log, lx_watermark_encode(copy->tail));
+    if (rc == LXDB_OK && copy->synced < copy->tail)
+        rc = lx_log_sync_range(&copy->log, copy->synced, copy->tail);
     if (rc == LXDB_OK)
-        rc = lx_log_sync(&copy->log);
-    if (rc == LXDB_OK) /* the order of the log has them dead already */
+        rc = lx_log_sync_range(&copy->log, 0, LX_HEADER_SIZE);
+    if (rc == LXDB_OK)
         rc = kill_deferred(copy);
     if (rc == LXDB_OK)
         rc = record_swap(copy, &writer);

@@ -3,11 +3,11 @@
  * Group commit: one sync for everybody who waits, in all threads and processes.
  *
  * INV-1  `durable` only grows, and only to base + a tail that was read before a sync that
- *        succeeded: of the whole file (recover.c, compact.c), or of all from `durable` on, since
- *        what is before it was synced already. Below the tail only status bytes and the watermark
- *        change after that, and a session needs neither on the disk: the order of its log decides,
- *        and a watermark may be behind. Where status bytes begin or cease to count (the begin of a
- *        session, recovery, compaction, clean close) the whole file is synced.
+ *        succeeded: of the whole file (recover.c), or of all that was not synced already (here,
+ *        compact.c). Below the tail only status bytes and the watermark change after that, and a
+ *        session needs neither on the disk: the order of its log decides, and a watermark may be
+ *        behind. Where status bytes begin or cease to count (the begin of a session, recovery,
+ *        clean close) the whole file is synced.
  * INV-2  Leadership is a hint. A waiter that slept longer than max(5 ms, twice the usual sync)
  *        syncs itself, so a stopped or dead leader delays nobody for long. A thread whose
  *        neighbour syncs sleeps on: what is slow then is the disk.
@@ -34,7 +34,7 @@ typedef struct lx_durable {
 } lx_durable;
 
 /* LXDB_OK: everything before the logical `position` is durable. LXDB_PENDING at the limit, LXDB_IO,
- * LX_AGAIN: another generation is in force (and was synced whole). */
+ * LX_AGAIN: another generation is in force (and was synced). */
 int lx_durable_wait(const lx_durable *durable, uint64_t position, lx_limit *limit);
 
 /* A sync has just failed with errno: no more writes, in any process. */

@@ -272,6 +272,59 @@ static void compact_ended_by_progress_is_busy_and_changes_nothing(void **state)
     check_count(fixture->db, 17);
 }
 
+enum { REPLACED = 30000 };
+
+static void put_numbered(lxdb *db, const char *value)
+{
+    char key[16];
+
+    for (int i = 0; i < REPLACED; i++) {
+        snprintf(key, sizeof key, "key%05d", i);
+        put(db, key, value);
+    }
+}
+
+struct replacing {
+    lxdb *db;
+    unsigned calls;
+};
+
+static int replace_all_late(void *arg, uint64_t done, uint64_t total)
+{
+    struct replacing *replacing = arg;
+
+    (void)done;
+    (void)total;
+    if (++replacing->calls == 2)
+        put_numbered(replacing->db, "new");
+    return 0;
+}
+
+/* When a third is copied: too many to be killed at once. */
+static void compact_beside_replacements_leaves_one_version_of_each(void **state)
+{
+    struct fixture *fixture = *state;
+    struct replacing replacing = {fixture->db, 0};
+    lxdb_progress progress = {.report = replace_all_late, .arg = &replacing};
+    size_t record = record_size("key00000", "old"), live = 0, size;
+    uint8_t *bytes;
+
+    put_numbered(fixture->db, "old");
+    assert_ok(lxdb_compact(fixture->db, &progress));
+    assert_true(replacing.calls >= 2);
+    check_count(fixture->db, REPLACED);
+    check_value(fixture->db, "key00000", "new");
+    check_value(fixture->db, "key29999", "new");
+    close_database(fixture);
+    bytes = read_file(fixture->path, &size);
+    assert_int_equal((size - 10) % record, 0);
+    assert_true(size / record > REPLACED + REPLACED / 3);
+    for (size_t at = 10; at < size; at += record)
+        live += bytes[at]; /* the status byte */
+    free(bytes);
+    assert_int_equal(live, REPLACED);
+}
+
 /* ---- Figures --------------------------------------------------------------------------------- */
 
 static void stat_counts_records_and_their_bytes(void **state)
@@ -615,6 +668,7 @@ int main(void)
         test_in_database(compacted_file_is_header_and_plain_records),
         test_in_database(compact_reports_progress),
         test_in_database(compact_ended_by_progress_is_busy_and_changes_nothing),
+        test_in_database(compact_beside_replacements_leaves_one_version_of_each),
         test_in_database(stat_counts_records_and_their_bytes),
         test_in_database(stat_moves_replaced_bytes_from_live_to_dead),
         test_in_database(stat_counts_deleted_records_and_markers_as_dead),

@@ -798,10 +798,31 @@ static void run_flush(struct run *run)
     end(run, rc, "flush");
 }
 
-static void run_compact(struct run *run)
+struct beside {
+    struct run *run;
+    const struct op *op; /* NULL: it was */
+    unsigned number;
+};
+
+/* A record is committed while others are copied. */
+static int write_beside(void *arg, uint64_t done, uint64_t total)
 {
+    struct beside *beside = arg;
+
+    (void)done;
+    (void)total;
+    if (beside->op != NULL)
+        run_write(beside->run, beside->op, beside->number);
+    beside->op = NULL;
+    return 0;
+}
+
+static void run_compact(struct run *run, const struct op *op, unsigned number)
+{
+    struct beside beside = {run, op->n != 0 ? op : NULL, number};
+    const lxdb_progress progress = {write_beside, &beside};
     bool failed_before = run->failed;
-    int rc = lxdb_compact(run->db, NULL);
+    int rc = lxdb_compact(run->db, &progress);
 
     if (rc == LXDB_OK) {
         run->durable = run->done;
@@ -882,7 +903,7 @@ static void run_op(struct run *run, unsigned number)
         run_clear(run, number);
         break;
     case OP_COMPACT:
-        run_compact(run);
+        run_compact(run, op, number);
         break;
     case OP_FLUSH:
         run_flush(run);
@@ -1179,7 +1200,9 @@ static struct op letter(unsigned number, struct sim_rng *rng)
         op.changes[1].remove = sim_below(rng, 3) == 0;
         return op;
     default:
-        return (struct op){.kind = (enum op_kind)(OP_CLEAR + (number - 5))};
+        op.kind = (enum op_kind)(OP_CLEAR + (number - 5));
+        op.n = op.kind == OP_COMPACT ? sim_below(rng, 2) : 0;
+        return op;
     }
 }
 
@@ -1233,7 +1256,10 @@ static struct op random_op(struct sim_rng *rng, unsigned keys)
         }
         return op;
     case 5:
-        return (struct op){.kind = sim_below(rng, 3) ? OP_COMPACT : OP_CLEAR};
+        op.kind = sim_below(rng, 3) ? OP_COMPACT : OP_CLEAR;
+        op.n = op.kind == OP_COMPACT ? sim_below(rng, 2) : 0;
+        op.changes[0] = random_change(rng, keys);
+        return op;
     case 6:
         return (struct op){.kind = OP_FLUSH};
     case 7:

@@ -26,7 +26,8 @@
  *       `durable` moves
  *   R2  no record and no status byte is stored before a watermark is on the disk
  *   R3  a watermark, 0 or not, is stored over synced data
- *   R4  a file is synced, with a watermark, before it takes the name of the data file
+ *   R4  a file is synced, with a watermark and but for status bytes, before it takes the name of
+ *       the data file
  *   R5  the directory is synced after a name was made or moved: before others are let in, a new
  *       generation is published, the file is cut, or the call returns
  *   R6  the data file is cut when all of it is synced (close), or when what will be lost is kept
@@ -39,6 +40,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -479,6 +481,10 @@ static int seen_fallocate(int fd, int mode, off_t off, off_t len)
     return lx_io_system.fallocate(fd, mode, off, len);
 }
 
+/* Called once, in the next sync of a -compact file. */
+static void (*during_copy)(lxdb *db);
+static lxdb *during_copy_arg;
+
 static int seen_fdatasync(int fd)
 {
     uint64_t before = atomic_load(&stores);
@@ -491,6 +497,10 @@ static int seen_fdatasync(int fd)
         clean(file);
         if (file->role == ROLE_INDEX)
             rules.index_synced = true;
+        if (file->role == ROLE_COMPACT && during_copy != NULL) {
+            during_copy(during_copy_arg);
+            during_copy = NULL;
+        }
     }
     atomic_store(&stores_synced, before);
     atomic_fetch_add(&syncs, 1);
@@ -557,7 +567,7 @@ static int seen_renameat(int dirfd, const char *from, const char *to)
         CHECK(fstatat(dirfd, from, &info, AT_SYMLINK_NOFOLLOW) == 0, "%s is not there", from);
         moved = file_of(&info);
         if (role == ROLE_DATA)
-            rule(!moved->dirty && moved->watermark_disk != 0,
+            rule(is_on_disk(moved) && moved->watermark_disk != 0,
                  "R4: a file that is not synced takes the name of the data file");
         if (fstatat(dirfd, to, &info, AT_SYMLINK_NOFOLLOW) == 0)
             file_of(&info)->role = ROLE_OLD;
@@ -587,6 +597,11 @@ static void *seen_mmap(void *addr, size_t len, int prot, int flags, int fd, off_
     size_t i = 0;
 
     if (recording && base != MAP_FAILED && fd >= 0) {
+        /* what was mapped here before, another thread has unmapped */
+        for (size_t j = 0; j < MAPS_MOST; j++)
+            if (maps[j].base != NULL && maps[j].base < (uint8_t *)base + len &&
+                (uint8_t *)base < maps[j].base + maps[j].len)
+                maps[j].base = NULL;
         while (i < MAPS_MOST && maps[i].base != NULL)
             i++;
         CHECK(i < MAPS_MOST, "too many mappings");
@@ -948,6 +963,24 @@ static void mode_interval_has_its_order(void)
     no_faults();
 }
 
+/* With more than is left for the writer lock. */
+static void *replace_z(void *db)
+{
+    static const char large[200000];
+
+    CHECK_OK(db, lxdb_write(db, "z", 1, large, sizeof large));
+    return NULL;
+}
+
+/* Another thread's calls are not recorded. */
+static void have_z_replaced(lxdb *db)
+{
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, replace_z, db) == 0, "no thread");
+    CHECK(pthread_join(thread, NULL) == 0, "a thread is lost");
+}
+
 static void compaction_has_its_order(void)
 {
     lxdb *db;
@@ -986,7 +1019,7 @@ static void compaction_has_its_order(void)
                  "write header of compact\n" /* with the records behind it */
                  "sync compact\n"
                  "store watermark in compact\n"
-                 "sync compact\n"
+                 "sync records of compact\n"
                  "= swap recorded\n"
                  "open data\n"
                  "open compact\n"
@@ -1006,6 +1039,33 @@ static void compaction_has_its_order(void)
                    "sync records of data\n"
                    "store watermark in data\n"
                    "= durable\n");
+    during_copy = have_z_replaced;
+    during_copy_arg = db;
+    record("compaction beside a put");
+    CHECK_OK(db, lxdb_compact(db, NULL));
+    expect(true, "create compact\n"
+                 "allocate compact\n"
+                 "create compact-index\n"
+                 "allocate compact-index\n"
+                 "allocate compact\n"
+                 "write header of compact\n"
+                 "sync compact\n"
+                 "= tail\n"
+                 "store records in compact\n" /* what was put meanwhile */
+                 "store watermark in compact\n"
+                 "sync records of compact\n"
+                 "store records in compact\n" /* the status byte of what that replaced */
+                 "= swap recorded\n"
+                 "open data\n"
+                 "open compact\n"
+                 "rename compact to data\n"
+                 "open index\n"
+                 "open compact-index\n"
+                 "rename compact-index to index\n"
+                 "sync directory\n"
+                 "= generation\n"
+                 "open data\n"
+                 "open index\n");
     recorded_close("close after a compaction", db, true,
                    "sync data\n"
                    "store watermark 0 in data\n"

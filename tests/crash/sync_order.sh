@@ -177,6 +177,7 @@ allocate compact-index
 allocate compact
 write compact
 sync compact
+sync records of compact
 rename compact to data
 rename compact-index to index
 sync directory

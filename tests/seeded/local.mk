@@ -18,11 +18,14 @@ SEEDED_PATCHES = \
 	tests/seeded/compaction_copies_groups_verbatim.patch \
 	tests/seeded/compaction_drops_expiries.patch \
 	tests/seeded/compaction_drops_markers.patch \
+	tests/seeded/compaction_forgets_kills.patch \
 	tests/seeded/compaction_judges_without_the_padding.patch \
+	tests/seeded/compaction_leaves_its_watermark_unsynced.patch \
 	tests/seeded/compaction_misses_the_last_part.patch \
 	tests/seeded/compaction_moves_positions.patch \
 	tests/seeded/compaction_publishes_first.patch \
 	tests/seeded/compaction_removes_a_recorded_swap.patch \
+	tests/seeded/compaction_takes_slices_for_synced.patch \
 	tests/seeded/control_block_need_not_be_ready.patch \
 	tests/seeded/control_record_at_any_offset.patch \
 	tests/seeded/counters_are_added_twice.patch \
