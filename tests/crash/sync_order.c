@@ -963,6 +963,26 @@ static void mode_interval_has_its_order(void)
     no_faults();
 }
 
+#define COPIED                                                                                     \
+    "create compact\n"                                                                             \
+    "allocate compact\n"                                                                           \
+    "create compact-index\n"                                                                       \
+    "allocate compact-index\n"                                                                     \
+    "allocate compact\n"                                                                           \
+    "write header of compact\n" /* with the records behind it */
+#define SWITCHED                                                                                   \
+    "= swap recorded\n"                                                                            \
+    "open data\n"                                                                                  \
+    "open compact\n"                                                                               \
+    "rename compact to data\n"                                                                     \
+    "open index\n"                                                                                 \
+    "open compact-index\n"                                                                         \
+    "rename compact-index to index\n"                                                              \
+    "sync directory\n"                                                                             \
+    "= generation\n"                                                                               \
+    "open data\n"                                                                                  \
+    "open index\n"
+
 /* With more than is left for the writer lock. */
 static void *replace_z(void *db)
 {
@@ -1011,26 +1031,9 @@ static void compaction_has_its_order(void)
                  "store status in data\n");
     record("compaction");
     CHECK_OK(db, lxdb_compact(db, NULL));
-    expect(true, "create compact\n"
-                 "allocate compact\n"
-                 "create compact-index\n"
-                 "allocate compact-index\n"
-                 "allocate compact\n"
-                 "write header of compact\n" /* with the records behind it */
-                 "sync compact\n"
-                 "store watermark in compact\n"
-                 "sync records of compact\n"
-                 "= swap recorded\n"
-                 "open data\n"
-                 "open compact\n"
-                 "rename compact to data\n"
-                 "open index\n"
-                 "open compact-index\n"
-                 "rename compact-index to index\n"
-                 "sync directory\n"
-                 "= generation\n"
-                 "open data\n"
-                 "open index\n");
+    expect(true, COPIED "sync compact\n"
+                        "store watermark in compact\n"
+                        "sync records of compact\n" SWITCHED);
     recorded_put("put after a compaction", db, "a", false,
                  "store records in data\n"
                  "= tail\n"
@@ -1043,29 +1046,13 @@ static void compaction_has_its_order(void)
     during_copy_arg = db;
     record("compaction beside a put");
     CHECK_OK(db, lxdb_compact(db, NULL));
-    expect(true, "create compact\n"
-                 "allocate compact\n"
-                 "create compact-index\n"
-                 "allocate compact-index\n"
-                 "allocate compact\n"
-                 "write header of compact\n"
-                 "sync compact\n"
-                 "= tail\n"
-                 "store records in compact\n" /* what was put meanwhile */
-                 "store watermark in compact\n"
-                 "sync records of compact\n"
-                 "store records in compact\n" /* the status byte of what that replaced */
-                 "= swap recorded\n"
-                 "open data\n"
-                 "open compact\n"
-                 "rename compact to data\n"
-                 "open index\n"
-                 "open compact-index\n"
-                 "rename compact-index to index\n"
-                 "sync directory\n"
-                 "= generation\n"
-                 "open data\n"
-                 "open index\n");
+    expect(true, COPIED "sync compact\n"
+                        "= tail\n"
+                        "store records in compact\n" /* what was put meanwhile */
+                        "store watermark in compact\n"
+                        "sync records of compact\n"
+                        "store records in compact\n" /* the status byte of what that replaced */
+           SWITCHED);
     recorded_close("close after a compaction", db, true,
                    "sync data\n"
                    "store watermark 0 in data\n"
